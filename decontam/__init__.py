@@ -1,0 +1,1 @@
+"""Benchmark text inside training text."""

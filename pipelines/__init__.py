@@ -1,0 +1,1 @@
+"""Stages, engines, recipes, files, audit, command line: the only room that knows them."""

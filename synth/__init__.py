@@ -1,0 +1,1 @@
+"""New samples from an instruct model, LM scores, and their verification."""
