@@ -1,0 +1,374 @@
+"""Runs a plan: pass by pass, resumed where it stopped, accounted for at every stage, assembled at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from filters.errors import AccountingError, InputError, OutputError
+from pipelines import dataset as ds
+from pipelines import keys
+from pipelines.engine import Engine
+from pipelines.inputs import resolve
+from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
+from pipelines.progress import Events
+from pipelines.recipe import DecontaminateStage, RecallStage
+from pipelines.reduces import REDUCTIONS
+from pipelines.sources import read_texts
+from pipelines.stage import (
+    KINDS,
+    Artefact,
+    KeyTask,
+    MapTask,
+    StageSpec,
+    Task,
+    marker,
+    missing_ranks,
+    save_table,
+)
+
+PUBLIC = {
+    "corpus": ("kept", ds.DOCUMENTS),
+    "removed": ("removed", ds.REMOVED),
+    "ledger": ("ledger", ds.LEDGER),
+}
+EVIDENCE = "evidence"
+
+
+@dataclass
+class Build:
+    """One run of a plan on an engine."""
+
+    plan: Plan
+    engine: Callable[[], Engine]
+    events: Events = field(default_factory=Events)
+
+    def run(self) -> dict[str, Any]:
+        """The build's manifest. Does nothing that is done; `manifest["fresh"]` says whether anything was."""
+        with locked(self.plan.out):
+            manifest = self.plan.out / "manifest.json"
+            if manifest.exists() and (found := orjson.loads(manifest.read_bytes()))["key"] == self.plan.key:
+                return {**found, "fresh": False}
+            started = time.perf_counter()
+            engine = self.engine()
+            try:
+                results = self._passes(engine)
+            finally:
+                engine.close()
+            return {**self._assemble(results, engine.name, time.perf_counter() - started), "fresh": True}
+
+    def _passes(self, engine: Engine) -> list[dict[str, Any]]:
+        results: list[dict[str, Any]] = []
+        current: ds.Dataset | None = None
+        pending: dict[str, Artefact] = {}
+        for one in self.plan.passes:
+            root = self.plan.work / one.folder
+            if not self.plan.is_done(one):
+                self._run_pass(engine, one, self._task(one, current, pending))
+            done = orjson.loads((root / "done.json").read_bytes())
+            if one.kind == "reduce":
+                decision = ds.Dataset.load(root / "decision")
+                pending[one.stages[-1].name] = Artefact(str(decision.root), decision.digest)
+            else:
+                current, pending = ds.Dataset.load(root / "kept"), {}
+                results.append({"pass": one.folder, **done})
+        return results
+
+    def _task(self, one: Pass, current: ds.Dataset | None, pending: dict[str, Artefact]) -> Task:
+        out = self.plan.work / one.folder
+        if one.kind == "reduce":
+            assert current is not None
+            [stage] = one.stages
+            assert stage.config is not None
+            return KeyTask(out, StageSpec(stage.name, stage.config), current, tuple(pending.values()))
+        specs = tuple(self._spec(s, pending) for s in one.stages if s.config is not None)
+        if current is None:
+            return MapTask(out, specs, tuple(self.plan.recipe.sources), self.plan.groups)
+        return MapTask(out, specs, source=current)
+
+    def _spec(self, stage: PlannedStage, pending: dict[str, Artefact]) -> StageSpec:
+        assert stage.config is not None
+        artefact = pending.get(stage.name)
+        if isinstance(stage.config, RecallStage):
+            artefact = prepare_model(self.plan, stage)
+        elif isinstance(stage.config, DecontaminateStage):
+            artefact = prepare_index(self.plan, stage)
+        return StageSpec(stage.name, stage.config, artefact)
+
+    def _run_pass(self, engine: Engine, one: Pass, task: Task) -> None:
+        started = time.perf_counter()
+        missing = missing_ranks(task)
+        self.events.started(one, task.ranks, len(missing))
+        if missing:
+            engine.run(task, missing, lambda rank: self.events.rank_done(one, rank))
+        if left := missing_ranks(task):
+            msg = f"{task.out}: the engine {engine.name} left ranks {left} undone"
+            raise AccountingError(msg)
+        reports = [orjson.loads(marker(task.out, r).read_bytes()) for r in range(task.ranks)]
+        extra = (
+            self._close_reduce(engine, one, task, reports) if one.kind == "reduce" else close_map(task, one, reports)
+        )
+        costs = [orjson.loads((task.out / "cost" / f"{r:05d}.json").read_bytes()) for r in range(task.ranks)]
+        shutil.rmtree(task.out / "_tmp", ignore_errors=True)
+        done = {**extra, "cost": merge_costs(costs, time.perf_counter() - started)}
+        for stage in one.stages:
+            ds.write_bytes(self.plan.work / "stages" / stage.key[:KEY_CHARS], stage.key.encode())
+        ds.write_json(task.out / "done.json", done)
+        self.events.finished(one, done)
+
+    def _close_reduce(self, engine: Engine, one: Pass, task: Task, reports: list[dict[str, Any]]) -> dict[str, Any]:
+        assert isinstance(task, KeyTask)
+        shards = tuple(ds.Shard(**r["shards"]["keys"]) for r in reports)
+        found = ds.Dataset(task.out / "keys", shards, one.key)
+        found.save(REDUCTIONS[task.stage.name].schema)
+        table = engine.reduce(task.stage, found)
+        save_table(task.out / "decision", one.key, table)
+        return {"keys": found.rows, "removed": dict(Counter(table["reason"].to_pylist()))}
+
+    def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
+        totals = check_accounts(results)
+        out, last = self.plan.out, results[-1]["pass"]
+        (out / "manifest.json").unlink(missing_ok=True)
+        datasets = {}
+        for name, (kind, schema) in {**PUBLIC, EVIDENCE: (EVIDENCE, ds.EVIDENCE)}.items():
+            folders = [last] if kind == "kept" else [r["pass"] for r in results]
+            datasets[name] = publish(self.plan, name, kind, folders, schema)
+        if totals["read"] != datasets["corpus"].rows + datasets["ledger"].rows:
+            msg = (
+                f"{totals['read']} documents were read, but {datasets['corpus'].rows} are in the corpus "
+                f"and {datasets['ledger'].rows} in the ledger"
+            )
+            raise AccountingError(msg)
+        manifest = {
+            "name": self.plan.recipe.name,
+            "key": self.plan.key,
+            "engine": engine,
+            "seconds": round(seconds, 2),
+            "documents": {
+                "read": totals["read"],
+                "kept": datasets["corpus"].rows,
+                "removed": datasets["ledger"].rows,
+            },
+            "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in datasets.items()},
+            "stages": [{"name": s.name, "key": s.key, **totals["stages"][s.name]} for s, _ in self.plan.states()],
+            "skipped": totals["skipped"],
+            "passes": [self._pass_entry(p) for p in self.plan.passes],
+            "versions": versions(),
+        }
+        ds.write_json(out / "recipe.json", self.plan.recipe.model_dump(mode="json"))
+        ds.write_json(out / "manifest.json", manifest)
+        return manifest
+
+    def _pass_entry(self, one: Pass) -> dict[str, Any]:
+        done = orjson.loads((self.plan.work / one.folder / "done.json").read_bytes())
+        return {
+            "kind": one.kind,
+            "stages": [s.name for s in one.stages],
+            "folder": one.folder,
+            "cost": done["cost"],
+        }
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Holds the build folder; OutputError where another run does. The lock dies with its process."""
+    with ds.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        handle = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        msg = f"{out}: another run is using this folder; wait for it, or choose another with --out"
+        raise OutputError(msg) from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def prepare_model(plan: Plan, stage: PlannedStage) -> Artefact:
+    """The recall model: the one that is given, or one trained from the seeds, once for each key."""
+    from filters.classifier import TrainParams, train
+
+    config = stage.config
+    assert isinstance(config, RecallStage)
+    assert stage.need is not None
+    if config.model is not None:
+        path = Path(resolve(config.model, plan.base)[0])
+        return Artefact(str(path), ds.file_sha256(path)[0])
+    root = plan.work / f"model-{stage.name}-{stage.need[:KEY_CHARS]}"
+    if not (root / "manifest.json").exists():
+        root.mkdir(parents=True, exist_ok=True)
+        texts = {
+            label: read_texts([p for _, p in files], config.text_field)
+            for label, files in keys.seed_files(config, plan.base).items()
+        }
+        params = TrainParams(
+            config.dim,
+            config.epochs,
+            config.learning_rate,
+            config.word_ngrams,
+            config.min_count,
+            config.buckets,
+            plan.recipe.seed,
+        )
+        tmp = root / "model.tmp"
+        with ds.writing(root):
+            counts = train(texts["positive"], texts["negative"], params, tmp)
+            ds.commit_file(tmp, root / "model.bin")
+        sha256, size = ds.file_sha256(root / "model.bin")
+        ds.write_json(root / "manifest.json", {"key": stage.need, "sha256": sha256, "bytes": size, "examples": counts})
+    return _artefact(root, "model.bin")
+
+
+def prepare_index(plan: Plan, stage: PlannedStage) -> Artefact:
+    """The index of the benchmarks, built once for each key."""
+    from decontam.benchmarks import load_benchmarks
+    from decontam.index import build_index
+
+    config = stage.config
+    assert isinstance(config, DecontaminateStage)
+    assert stage.need is not None
+    root = plan.work / f"index-{stage.name}-{stage.need[:KEY_CHARS]}"
+    if not (root / "manifest.json").exists():
+        fields = None if config.fields is None else dict(config.fields)
+        paths = [Path(p) for p in resolve(config.against, plan.base)]
+        index = build_index(load_benchmarks(paths, fields), config.ngram)  # type: ignore[arg-type]
+        root.mkdir(parents=True, exist_ok=True)
+        tmp = root / "index.tmp"
+        with ds.writing(root):
+            index.save(tmp)
+            ds.commit_file(tmp, root / "index.bin")
+        sha256, size = ds.file_sha256(root / "index.bin")
+        coverage = [c._asdict() for c in index.coverage()]
+        about = {
+            "key": stage.need,
+            "sha256": sha256,
+            "bytes": size,
+            "digest": index.digest,
+            "coverage": coverage,
+        }
+        ds.write_json(root / "manifest.json", about)
+    return _artefact(root, "index.bin")
+
+
+def _artefact(root: Path, name: str) -> Artefact:
+    about = orjson.loads((root / "manifest.json").read_bytes())
+    if ds.file_sha256(root / name) != (about["sha256"], about["bytes"]):
+        msg = f"{root / name}: not the file that its manifest describes; delete {root} and run again"
+        raise InputError(msg)
+    return Artefact(str(root / name), about.get("digest", about["sha256"]))
+
+
+def close_map(task: Task, one: Pass, reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """Writes the manifests of a pass; its counts, stage by stage."""
+    for kind, schema in KINDS.items():
+        shards = tuple(ds.Shard(**r["shards"][kind]) for r in reports)
+        ds.Dataset(task.out / kind, shards, one.key).save(schema)
+    skipped = sum((Counter(r["skipped"]) for r in reports), Counter())
+    return {"counts": merge_counts(reports), "skipped": dict(skipped)}
+
+
+def merge_counts(reports: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Sums the ranks' counts, stage by stage."""
+    total: dict[str, dict[str, Any]] = {}
+    for report in reports:
+        for stage, counts in report["counts"].items():
+            into = total.setdefault(stage, {"in": 0, "kept": 0, "removed": Counter()})
+            into["in"] += counts["in"]
+            into["kept"] += counts["kept"]
+            into["removed"].update(counts["removed"])
+    return {s: {**c, "removed": dict(c["removed"])} for s, c in total.items()}
+
+
+def merge_costs(costs: list[dict[str, Any]], wall_s: float) -> dict[str, Any]:
+    """What a pass cost: wall seconds here, processor seconds by stage over all ranks, the largest memory of a rank."""
+    stages: Counter[str] = Counter()
+    for cost in costs:
+        stages.update(cost["stages_cpu_s"])
+    return {
+        "wall_s": round(wall_s, 3),
+        "cpu_s": round(sum(c["cpu_s"] for c in costs), 3),
+        "peak_rss_mb": max((c["peak_rss_mb"] for c in costs), default=0),
+        "stages_cpu_s": {s: round(v, 3) for s, v in stages.items()},
+    }
+
+
+def check_accounts(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Totals of the stages; AccountingError where a stage does not take in what the one before it kept."""
+    stages: dict[str, dict[str, Any]] = {}
+    flow: int | None = None
+    skipped: Counter[str] = Counter()
+    for result in results:
+        skipped.update(result["skipped"])
+        for name, counts in result["counts"].items():
+            gone = sum(counts["removed"].values())
+            if counts["in"] != counts["kept"] + gone or (flow is not None and counts["in"] != flow):
+                msg = (
+                    f"stage {name!r}: {counts['in']} documents in, {counts['kept']} kept + {gone} removed, "
+                    f"and the stage before kept {flow}"
+                )
+                raise AccountingError(msg)
+            stages[name], flow = counts, counts["kept"]
+    read = next(iter(stages.values()))["in"] if stages else 0
+    return {"read": read, "stages": stages, "skipped": dict(skipped)}
+
+
+def publish(plan: Plan, name: str, kind: str, folders: list[str], schema: pa.Schema) -> ds.Dataset:
+    """A dataset of the build, its shards linked from the passes (copied where the file system has no links)."""
+    root = plan.out / name
+    (root / "manifest.json").unlink(missing_ok=True)
+    shards = []
+    with ds.writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        for stale in root.glob("*.parquet"):
+            stale.unlink()
+        for number, folder in enumerate(folders):
+            part = ds.Dataset.load(plan.work / folder / kind)
+            for shard in part.shards:
+                target = shard.path if len(folders) == 1 else f"{number:02d}-{shard.path}"
+                _link(part.root / shard.path, root / target)
+                shards.append(ds.Shard(target, shard.rows, shard.bytes, shard.sha256, shard.content))
+    dataset = ds.Dataset(root, tuple(shards), plan.key)
+    dataset.save(schema)
+    return dataset
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def versions() -> dict[str, Any]:
+    """Versions of everything that has a say in the bytes of a corpus."""
+    from importlib.metadata import version
+
+    libraries = (
+        "mathcorpus",
+        "datatrove",
+        "fasttext-numpy2-wheel",
+        "fastwarc",
+        "numpy",
+        "pyarrow",
+        "py3langid",
+        "resiliparse",
+    )
+    return {
+        "code": keys.code_versions(),
+        "format": keys.FORMAT,
+        "libraries": {n: version(n) for n in libraries},
+    }

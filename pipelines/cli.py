@@ -1,0 +1,202 @@
+"""The command line: `mathcorpus`. Thin: it parses, calls, prints, and turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from filters.errors import MathcorpusError, UsageError
+
+if TYPE_CHECKING:
+    from pipelines.plan import Plan
+
+SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+class _Group(click.Group):
+    """Prints errors of ours as one line."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MathcorpusError as error:
+            click.echo(f"mathcorpus: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.group(cls=_Group, context_settings=SETTINGS)
+@click.version_option(package_name="mathcorpus")
+def main() -> None:
+    """Raw web crawls, books and code in; an audited mathematical pre-training corpus out.
+
+    \b
+    Exit codes: 0 done; 2 wrong use, recipe or input; 3 a gate that you asked for did not hold; 1 anything else.
+
+    \b
+    Example:
+      mathcorpus build examples/quickstart/recipe.yaml
+    """
+
+
+_RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
+_OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder of the build.  [default: out/NAME]")
+_SET = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a recipe's param.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
+
+
+@main.command(context_settings=SETTINGS)
+@_RECIPE
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "inline", "spark"]),
+    default="local",
+    show_default=True,
+    help="What runs it.",
+)
+@click.option("--workers", type=click.IntRange(1), help="Processes at a time.  [default: cores of this machine]")
+@click.option("--master", help="Spark master.  [default: local[WORKERS,4]]")
+@_OUT
+@_SET
+@_JSON
+def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
+    recipe: Path,
+    engine: str,
+    workers: int | None,
+    master: str | None,
+    out: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Build a corpus from a recipe, or go on where a build stopped.
+
+    Writes corpus/, removed/, ledger/, evidence/ (Parquet, each with its manifest), manifest.json, report.json and
+    report.html. A second run does nothing; a changed recipe runs again what changed and what follows.
+
+    \b
+    Examples:
+      mathcorpus build examples/quickstart/recipe.yaml
+      mathcorpus build examples/real.yaml --set data=/data/raw --workers 8 --out out/real
+      mathcorpus build recipe.yaml --engine spark --master spark://host:7077
+    """
+    from pipelines.audit.report import write_report
+    from pipelines.build import Build
+    from pipelines.engine import make_engine
+    from pipelines.progress import Bars
+
+    plan = _plan(recipe, out, settings)
+    count = workers or _cores()
+    run = Build(plan, lambda: make_engine(engine, count, master), Bars(quiet=as_json))
+    manifest = run.run()
+    if manifest["fresh"] or not (plan.out / "report.html").exists():
+        write_report(plan.out)
+    if as_json:
+        _print_json(manifest)
+        return
+    figures = manifest["documents"]
+    if not manifest["fresh"]:
+        click.echo(f"nothing to do: {plan.out} holds this build already")
+    click.echo(f"read {figures['read']:,}  kept {figures['kept']:,}  removed {figures['removed']:,}")
+    click.echo(f"{plan.out / 'report.html'}")
+
+
+@main.command(context_settings=SETTINGS)
+@_RECIPE
+@_OUT
+@_SET
+@_JSON
+def plan(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+    """Print what a build would do: its stages, their keys, and what is reused.
+
+    \b
+    reused  its output is on disk
+    run     it has not run with this configuration and input
+    again   it has not changed, but its output was not kept and a stage behind it changed
+
+    \b
+    Example:
+      mathcorpus plan examples/quickstart/recipe.yaml
+    """
+    made = _plan(recipe, out, settings)
+    states = made.states()
+    if as_json:
+        stages = [{"name": s.name, "key": s.key, "state": state} for s, state in states]
+        size = sum(f.size for f in made.files)
+        _print_json(
+            {
+                "key": made.key,
+                "files": len(made.files),
+                "bytes": size,
+                "ranks": len(made.groups),
+                "stages": stages,
+            }
+        )
+        return
+    total = _size(sum(f.size for f in made.files))
+    click.echo(f"{made.recipe.name}: {len(made.files)} files, {total}, {len(made.groups)} ranks -> {made.out}")
+    for stage, state in states:
+        click.echo(f"  {state:7} {stage.name:16} {stage.key[:16]}")
+
+
+@main.command(context_settings=SETTINGS)
+@click.argument("document", metavar="ID")
+@click.option("--build", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the build.")
+@_JSON
+def trace(document: str, folder: Path, as_json: bool) -> None:
+    """Print the life of one document, kept or removed, in plain words.
+
+    \b
+    Example:
+      mathcorpus trace 5f0c2e6d9a7b41c8aa10b3f2d4e59c77 --build out/quickstart
+    """
+    from pipelines.trace import in_words
+    from pipelines.trace import trace as find
+
+    found = find(folder, document)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(in_words(found))
+
+
+def _plan(recipe: Path, out: Path | None, settings: tuple[str, ...]) -> Plan:
+    from pipelines.plan import make_plan
+    from pipelines.recipe_file import load_recipe
+
+    loaded = load_recipe(recipe, _settings(settings))
+    return make_plan(loaded, recipe.resolve().parent, out or Path("out") / loaded.name)
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, str]:
+    """NAME=VALUE pairs; a value that names a file or folder from here keeps naming it from the recipe's folder."""
+    pairs = {}
+    for one in given:
+        name, equals, value = one.partition("=")
+        if not equals or not name:
+            msg = f"--set {one}: not NAME=VALUE"
+            raise UsageError(msg)
+        path = Path(value).expanduser()
+        pairs[name] = str(path.resolve()) if path.exists() else value
+    return pairs
+
+
+def _cores() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _size(count: float) -> str:
+    for unit in _UNITS:
+        if count < 1000 or unit == _UNITS[-1]:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    raise AssertionError
+
+
+def _print_json(value: Any) -> None:
+    import orjson
+
+    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS).decode())

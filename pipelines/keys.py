@@ -1,0 +1,110 @@
+"""Keys of stages: what makes two runs the same.
+
+A key is the digest of the stage's configuration, the versions of its code and of the libraries whose answers it
+holds, the digests of the files it reads, and the key of the stage before it. No path, time or machine goes in, so that
+the same recipe on the same bytes has the same keys everywhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from pipelines.inputs import InputFile, describe, file_digest, find_files, resolve
+from pipelines.recipe import DecontaminateStage, RecallStage, Recipe, Stage, stage_name
+
+FORMAT = "mathcorpus-1"  # of datasets and keys; another value makes every key another
+_PATHS = {"path", "positive", "negative", "model", "against"}
+_LIBRARIES = {
+    "ingest": ("fastwarc", "resiliparse"),
+    "extract": ("resiliparse",),
+    "language": ("py3langid",),
+    "recall": ("fasttext-numpy2-wheel",),
+    "datatrove": ("datatrove",),
+}
+SEED_FILES = (".jsonl", ".jsonl.gz", ".jsonl.zst", ".parquet")
+
+
+def digest(value: Any) -> str:
+    """Hex SHA-256 of a JSON value with sorted keys."""
+    return hashlib.sha256(orjson.dumps(value, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def code_versions() -> dict[str, str]:
+    """Version of the code of each stage; raised by hand when a stage answers otherwise."""
+    from filters.minhash import MINHASH_VERSION
+
+    from decontam.match import MATCH_VERSION
+    from filters.classifier import CLASSIFIER_VERSION
+    from filters.html import EXTRACT_VERSION
+    from filters.language import LANGUAGE_VERSION
+    from filters.quality import QUALITY_VERSION
+    from filters.text import TEXT_VERSION
+    from filters.tokens import TOKENS_VERSION
+
+    return {
+        "ingest": "ingest-1",
+        "extract": EXTRACT_VERSION,
+        "language": LANGUAGE_VERSION,
+        "recall": CLASSIFIER_VERSION,
+        "quality": f"{QUALITY_VERSION}/{TEXT_VERSION}",
+        "exact_dedup": f"exact-1/{TEXT_VERSION}",
+        "minhash_dedup": f"{MINHASH_VERSION}/{TEXT_VERSION}",
+        "decontaminate": f"{MATCH_VERSION}/{TEXT_VERSION}",
+        "tokens": TOKENS_VERSION,
+        "datatrove": "datatrove-1",
+    }
+
+
+def library_versions(stage: str) -> dict[str, str]:
+    """Versions of the libraries that a stage's answers depend on."""
+    return {name: version(name) for name in _LIBRARIES.get(stage, ())}
+
+
+def ingest_key(recipe: Recipe, files: Sequence[InputFile]) -> str:
+    """Key of the documents as they are read."""
+    sources = [s.model_dump(exclude=_PATHS) for s in sorted(recipe.sources, key=lambda s: s.name)]
+    parts = {"files": describe(files), "sources": sources, "shard_mb": recipe.shard_mb}
+    return _key("ingest", parts)
+
+
+def stage_key(stage: Stage, before: str, needs: dict[str, str]) -> str:
+    """Key of a stage behind another; `needs` holds digests of the models and sets that it reads."""
+    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint"})
+    return _key(stage.stage, {"before": before, "config": config, "needs": needs, "name": stage_name(stage)})
+
+
+def _key(stage: str, parts: dict[str, Any]) -> str:
+    versions = {"format": FORMAT, "code": code_versions()[stage], "libraries": library_versions(stage)}
+    return digest({"stage": stage, "versions": versions, **parts})
+
+
+def seed_files(stage: RecallStage, base: Path) -> dict[str, list[tuple[str, Path]]]:
+    """The seed files of a recall stage, by label."""
+    labels = {"positive": stage.positive, "negative": stage.negative}
+    return {label: find_files(resolve(paths, base), SEED_FILES, f"recall.{label}") for label, paths in labels.items()}
+
+
+def model_key(stage: RecallStage, base: Path, seed: int) -> str:
+    """Key of a recall stage's model: the digest of the file that is given, or of what it is trained from."""
+    if stage.model is not None:
+        [(_, path)] = find_files(resolve(stage.model, base), (".bin",), "recall.model")
+        return digest({"given": file_digest(path)})
+    found = {label: sorted(file_digest(p) for _, p in files) for label, files in seed_files(stage, base).items()}
+    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "threshold"})
+    return _key("recall", {"seeds": found, "config": config, "seed": seed})
+
+
+def index_key(stage: DecontaminateStage, base: Path) -> str:
+    """Key of a decontamination index: the benchmark files and how they are read."""
+    from decontam.benchmarks import benchmark_files
+
+    files = benchmark_files([Path(p) for p in resolve(stage.against, base)])
+    named = sorted((f"{p.parent.name}/{p.name}", file_digest(p)) for p in files)
+    fields = {k: list(v) for k, v in sorted((stage.fields or {}).items())}
+    return _key("decontaminate", {"files": named, "fields": fields, "ngram": stage.ngram})

@@ -1,0 +1,132 @@
+"""From a recipe to passes: which stages run together, under which keys, and what is there already.
+
+Consecutive maps run in one pass. A pass ends behind a stage with a checkpoint and before a Reduce, and is known by the
+key of its last stage; what it leaves on disk is used again as long as that key is asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filters.errors import InputError
+from pipelines import keys
+from pipelines.inputs import InputFile, group_files, inventory
+from pipelines.recipe import DecontaminateStage, RecallStage, Recipe, Stage, stage_name
+from pipelines.reduces import REDUCTIONS
+from pipelines.stage import INGEST
+
+KEY_CHARS = 16  # of a key in the name of a folder
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A stage and its key; `need` is the key of the model or index that it uses."""
+
+    name: str
+    key: str
+    config: Stage | None = None
+    need: str | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Stages that run together (`map`), or the first half and answer of one Reduce (`reduce`)."""
+
+    kind: str
+    stages: tuple[PlannedStage, ...]
+
+    @property
+    def key(self) -> str:
+        """The key of the last stage; a pass that applies a decision differs from the Reduce that made it."""
+        return self.stages[-1].key
+
+    @property
+    def folder(self) -> str:
+        """Name below work/."""
+        return f"{self.kind}-{self.stages[-1].name}-{self.key[:KEY_CHARS]}"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe, resolved: its input, its passes, and where they are."""
+
+    recipe: Recipe
+    base: Path
+    out: Path
+    files: tuple[InputFile, ...]
+    passes: tuple[Pass, ...]
+    groups: tuple[tuple[InputFile, ...], ...] = field(repr=False)
+
+    @property
+    def key(self) -> str:
+        """Key of the whole build."""
+        return keys.digest([p.key for p in self.passes])
+
+    @property
+    def work(self) -> Path:
+        """Folder of passes, models and indexes."""
+        return self.out / "work"
+
+    def is_done(self, one: Pass) -> bool:
+        """Whether a pass is on disk, whole."""
+        return (self.work / one.folder / "done.json").exists()
+
+    def states(self) -> list[tuple[PlannedStage, str]]:
+        """(stage, `reused` | `run` | `again`) in the order of the recipe.
+
+        `again`: the stage itself has not changed, but nothing was kept on disk between it and one that has.
+        """
+        state: dict[str, tuple[PlannedStage, str]] = {}
+        for one in self.passes:
+            done = self.is_done(one)
+            for stage in one.stages:
+                if one.kind == "map" and stage.name in REDUCTIONS:
+                    continue  # only applies what the Reduce decided
+                seen = (self.work / "stages" / stage.key[:KEY_CHARS]).exists()
+                state[stage.name] = (stage, "reused" if done else "again" if seen else "run")
+        return list(state.values())
+
+
+def make_plan(recipe: Recipe, base: Path, out: Path) -> Plan:
+    """The plan of a recipe whose relative paths start at `base`. Reads all input once, to digest it."""
+    files = inventory(recipe, base, out / "work" / "inputs.json")
+    if not files:
+        msg = "the recipe's sources hold no files"
+        raise InputError(msg)
+    planned = _planned_stages(recipe, base, files)
+    groups = tuple(group_files(files, recipe.shard_mb))
+    return Plan(recipe, base, out, tuple(files), tuple(_cut(planned)), groups)
+
+
+def _planned_stages(recipe: Recipe, base: Path, files: list[InputFile]) -> list[PlannedStage]:
+    planned = [PlannedStage(INGEST, keys.ingest_key(recipe, files))]
+    for config in recipe.stages:
+        need = _need(config, base, recipe.seed)
+        key = keys.stage_key(config, planned[-1].key, {"artefact": need} if need else {})
+        planned.append(PlannedStage(stage_name(config), key, config, need))
+    return planned
+
+
+def _need(config: Stage, base: Path, seed: int) -> str | None:
+    if isinstance(config, RecallStage):
+        return keys.model_key(config, base, seed)
+    if isinstance(config, DecontaminateStage):
+        return keys.index_key(config, base)
+    return None
+
+
+def _cut(planned: list[PlannedStage]) -> list[Pass]:
+    passes: list[Pass] = []
+    group: list[PlannedStage] = []
+    for stage in planned:
+        if stage.name in REDUCTIONS:
+            if any(s.name not in REDUCTIONS for s in group):
+                passes.append(Pass("map", tuple(group)))
+                group = []
+            passes.append(Pass("reduce", (stage,)))
+        group.append(stage)
+        if stage.config is not None and stage.config.checkpoint:
+            passes.append(Pass("map", tuple(group)))
+            group = []
+    return [*passes, Pass("map", tuple(group))] if group else passes

@@ -1,0 +1,271 @@
+"""Recipes: what a build reads, which stages it runs, and with which numbers.
+
+A recipe is YAML, checked by pydantic with no key left unknown. Stages and sources are discriminated unions (on
+`stage` and `format`), so that a misspelt stage is an error and not another stage that happens to fit.
+`docs/recipes.md` is generated from the docstrings and descriptions here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+MEGABYTE = 1_000_000
+SourceKind = Literal["web", "book", "code", "synth"]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Model(BaseModel):
+    """Refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Source(Model):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the source; part of every id")
+    path: str | list[str] = Field(description="file, folder or glob, or a list of them; relative to the recipe")
+    source: SourceKind = Field(default="web", description="what the documents are: web, book, code or synth")
+    licence: str | None = Field(default=None, description="licence of the documents, if the input does not say")
+    max_document_mb: float = Field(default=20, gt=0, description="larger documents are removed as too_large")
+
+
+class WarcSource(_Source):
+    """WARC files (.warc, .warc.gz): every response record is a document."""
+
+    format: Literal["warc"]
+
+
+class WetSource(_Source):
+    """WET files (.wet, .wet.gz): every conversion record is a document, its text taken as it is."""
+
+    format: Literal["wet"]
+
+
+class HtmlSource(_Source):
+    """HTML files (.html, .htm, .xhtml), one document each."""
+
+    format: Literal["html"]
+
+
+class _Rows(_Source):
+    text_field: str = Field(default="text", description="the column that holds the text")
+    id_field: str = Field(default="id", description="the column that holds the input's own id, kept as source_id")
+    url_field: str = Field(default="url", description="the column that holds the address")
+    html: bool = Field(default=False, description="true where the text column holds HTML")
+    ids: Literal["origin", "record"] = Field(
+        default="origin",
+        description="origin: ids come from file and record; record: from the input's own id (repeats are removed)",
+    )
+
+
+class JsonlSource(_Rows):
+    """JSON lines (.jsonl, .jsonl.gz, .jsonl.zst), one object a line."""
+
+    format: Literal["jsonl"]
+
+
+class ParquetSource(_Rows):
+    """Parquet files."""
+
+    format: Literal["parquet"]
+
+
+class TextSource(_Source):
+    """Folders of books: LaTeX, Markdown or plain text, one document a file."""
+
+    format: Literal["text"]
+    source: SourceKind = "book"
+    extensions: tuple[str, ...] = Field(
+        default=(".tex", ".md", ".markdown", ".rst", ".txt"),
+        description="files to take; the others are not read",
+    )
+
+
+class CodeSource(_Source):
+    """Folders of source code, one document a file."""
+
+    format: Literal["code"]
+    source: SourceKind = "code"
+    extensions: tuple[str, ...] = Field(
+        default=(
+            ".py",
+            ".jl",
+            ".lean",
+            ".r",
+            ".m",
+            ".c",
+            ".cpp",
+            ".h",
+            ".hs",
+            ".js",
+            ".rs",
+            ".v",
+            ".thy",
+            ".sage",
+        ),
+        description="files to take; the others are not read",
+    )
+
+
+Source = Annotated[
+    WarcSource | WetSource | HtmlSource | JsonlSource | ParquetSource | TextSource | CodeSource,
+    Field(discriminator="format"),
+]
+
+
+class _Stage(Model):
+    checkpoint: bool = Field(
+        default=False,
+        description="keep this stage's output on disk, so that changes behind it do not run it again",
+    )
+
+
+class ExtractStage(_Stage):
+    """Main content of web pages, by resiliparse; other documents pass."""
+
+    stage: Literal["extract"]
+    checkpoint: bool = True  # the dearest map of a build
+    main_content: bool = Field(default=True, description="false keeps navigation and footers")
+
+
+class LanguageStage(_Stage):
+    """Language by script where that is certain, else by py3langid; source code passes as `und`."""
+
+    stage: Literal["language"]
+    keep: tuple[str, ...] = Field(default=("en", "zh"), min_length=1, description="languages that stay")
+
+
+class RecallStage(_Stage):
+    """Mathematical documents by a fastText classifier, trained on seeds (or given)."""
+
+    stage: Literal["recall"]
+    positive: str | list[str] = Field(default=(), description="seeds that are mathematics (JSONL or Parquet)")  # type: ignore[assignment]
+    negative: str | list[str] = Field(default=(), description="seeds that are not")  # type: ignore[assignment]
+    model: str | None = Field(default=None, description="a fastText .bin to use instead of training one")
+    text_field: str = Field(default="text", description="the seeds' text column")
+    threshold: Share | dict[SourceKind, Share] = Field(
+        default=0.5, description="least math_score that stays; one number, or one for each kind of source"
+    )
+    dim: int = Field(default=100, ge=1, description="size of a vector")
+    epochs: int = Field(default=5, ge=1, description="passes over the seeds")
+    learning_rate: float = Field(default=0.5, gt=0, description="fastText's lr")
+    word_ngrams: int = Field(default=2, ge=2, le=5, description="fastText's wordNgrams")
+    min_count: int = Field(default=1, ge=1, description="fastText's minCount")
+    buckets: int = Field(default=200_000, ge=1, description="rows for hashed n-grams")
+
+    @model_validator(mode="after")
+    def _seeds_or_model(self) -> RecallStage:
+        if self.model is None and not (self.positive and self.negative):
+            msg = "recall needs positive and negative seeds, or a model"
+            raise ValueError(msg)
+        return self
+
+
+class QualityStage(_Stage):
+    """Rules that do not kill mathematics: nothing on braces, digits or short lines alone."""
+
+    stage: Literal["quality"]
+    min_tokens: int = Field(default=40, ge=0, description="shorter documents go as too_short")
+    max_number_share: Share = Field(default=0.6, description="tokens that are numbers, above it number_junk")
+    max_repeated_line_share: Share = Field(default=0.4, description="characters in repeated lines of 20 or more")
+    max_link_line_share: Share = Field(default=0.8, description="lines of few words and no formula, above it link_list")
+
+
+class ExactDedupStage(_Stage):
+    """One document of each normalised content stays: by priority of source, then quality, then id."""
+
+    stage: Literal["exact_dedup"]
+    priority: tuple[SourceKind, ...] = Field(default=("book", "web", "code", "synth"), description="first wins")
+
+
+class MinhashDedupStage(_Stage):
+    """Near duplicates by MinHash LSH; edges are checked on the whole signature."""
+
+    stage: Literal["minhash_dedup"]
+    checkpoint: bool = True  # what comes behind it is what people change most
+    priority: tuple[SourceKind, ...] = Field(default=("book", "web", "code", "synth"), description="first wins")
+    bands: int = Field(default=14, ge=1, description="bands of the signature")
+    rows: int = Field(default=8, ge=1, description="slots of a band")
+    ngram: int = Field(default=5, ge=1, description="tokens of a shingle")
+    threshold: Share = Field(default=0.75, description="least estimated Jaccard of an edge, and of a removed document")
+    seed: int = Field(default=1, ge=0, description="seed of the permutations")
+
+
+class DecontaminateStage(_Stage):
+    """Benchmark text: a shared 13-gram, and the LCS of the window around it above the threshold."""
+
+    stage: Literal["decontaminate"]
+    against: str | list[str] = Field(description="benchmark files, or folders laid out as NAME/SPLIT.jsonl[.gz]")
+    fields: dict[Literal["question", "solution"], list[str]] | None = Field(
+        default=None, description="columns of the benchmarks, where the defaults do not fit"
+    )
+    ngram: int = Field(default=13, ge=2, description="tokens of an anchor")
+    window_slack: float = Field(default=0.25, ge=0, description="share of the item's length added on each side")
+    lcs_threshold: Share = Field(default=0.6, description="contaminated strictly above it")
+
+
+class TokensStage(_Stage):
+    """Counts tokens: `builtin` is the project's own tokeniser (words, numbers, Chinese characters)."""
+
+    stage: Literal["tokens"]
+    tokenizer: Literal["builtin"] = "builtin"
+
+
+class DatatroveStage(_Stage):
+    """Any filter of datatrove, by its import path."""
+
+    stage: Literal["datatrove"]
+    filter: str = Field(pattern=r"^[\w.]+\.\w+$", description="for example datatrove.pipeline.filters.LambdaFilter")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="its name in the ledger")
+    args: dict[str, Any] = Field(default_factory=dict, description="arguments of its constructor")
+
+
+Stage = Annotated[
+    ExtractStage
+    | LanguageStage
+    | RecallStage
+    | QualityStage
+    | ExactDedupStage
+    | MinhashDedupStage
+    | DecontaminateStage
+    | TokensStage
+    | DatatroveStage,
+    Field(discriminator="stage"),
+]
+
+
+def stage_name(stage: Stage) -> str:
+    """The stage's name in ledger, report and folders."""
+    return stage.name if isinstance(stage, DatatroveStage) else stage.stage
+
+
+class Recipe(Model):
+    """A whole build."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", description="name of the corpus")
+    seed: int = Field(default=1, ge=0, description="every random choice is a digest of it, the stage and the id")
+    shard_mb: float = Field(default=8, gt=0, description="small input files are read together up to this size")
+    params: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="names for ${...} in this file; null must be given with --set NAME=VALUE",
+    )
+    sources: list[Source] = Field(min_length=1, description="what to read")
+    stages: list[Stage] = Field(min_length=1, description="what to do, in this order")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Recipe:
+        names = [s.name for s in self.sources]
+        stages = [stage_name(s) for s in self.stages]
+        for kind, seen in (("source", names), ("stage", stages)):
+            if twice := sorted({n for n in seen if seen.count(n) > 1}):
+                msg = f"two {kind}s are named {twice[0]!r}; names must differ"
+                raise ValueError(msg)
+        if "extract" in stages[1:]:
+            msg = "extract must be the first stage, since the others read text"
+            raise ValueError(msg)
+        html = [s.name for s in self.sources if s.format in ("warc", "html") or getattr(s, "html", False)]
+        if html and stages[0] != "extract":
+            msg = f"source {html[0]!r} holds HTML, so the first stage must be extract"
+            raise ValueError(msg)
+        return self

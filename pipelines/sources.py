@@ -1,0 +1,291 @@
+"""Readers: every record of an input file becomes a document, or a removed document with a reason.
+
+Nothing is dropped with a warning, as datatrove's readers do: a record that cannot be read has an origin, an id and a
+reason, and is counted. Records of a WARC that are no documents by their kind (warcinfo, request, metadata) are counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datatrove.data import Document, Media, MediaType
+from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+
+from filters.errors import InputError
+from filters.html import decode, looks_like_html
+from pipelines.dataset import RESERVED, document_id
+from pipelines.inputs import InputFile
+from pipelines.recipe import MEGABYTE, JsonlSource, ParquetSource, Source
+from pipelines.streams import lines, open_chunks
+
+HTTP_OK = 200
+_HTML_TYPES = {"text/html", "application/xhtml+xml"}
+_PARQUET_ROWS = 64
+SEED_MAX_BYTES = 20 * MEGABYTE
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that is no document, with the reason."""
+
+    doc: Document
+    reason: str
+
+
+Records = Iterator[Document | Rejected]
+
+
+def read_file(source: Source, file: InputFile, skipped: Counter[str]) -> Records:
+    """Documents and rejected records of one input file, in its order; `skipped` counts records of other kinds."""
+    if file.size == 0:
+        yield Rejected(_document(source, file.origin), "empty_file")
+        return
+    yield from _READERS[source.format](source, file, skipped)
+
+
+def _document(source: Source, origin: str, text: str = "", **metadata: Any) -> Document:
+    known = {"source": source.source, "origin": origin, "licence": source.licence}
+    kept = {k: v for k, v in {**known, **metadata}.items() if v is not None}
+    if (url := kept.get("url")) and (host := _host(url)):
+        kept["host"] = host
+    return Document(text=text, id=document_id(origin), metadata=kept)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _max_bytes(source: Source) -> int:
+    return int(source.max_document_mb * MEGABYTE)
+
+
+def _with_html(doc: Document, data: bytes, charset: str | None) -> Document:
+    metadata = {"charset": charset} if charset else {}
+    doc.media.append(
+        Media("html", MediaType.DOCUMENT, doc.metadata.get("url", ""), media_bytes=data, metadata=metadata)
+    )
+    return doc
+
+
+# --- WARC and WET -----------------------------------------------------------------------------------------------------
+
+
+def _read_warc(source: Source, file: InputFile, skipped: Counter[str]) -> Records:
+    yield from _archive(source, file, skipped, {"response", "resource"}, _page)
+
+
+def _read_wet(source: Source, file: InputFile, skipped: Counter[str]) -> Records:
+    yield from _archive(source, file, skipped, {"conversion"}, _conversion)
+
+
+def _archive(
+    source: Source,
+    file: InputFile,
+    skipped: Counter[str],
+    kinds: set[str],
+    convert: Callable[[Source, str, WarcRecord], Document | Rejected],
+) -> Records:
+    position = 0
+    with Path(file.path).open("rb") as stream:
+        try:
+            for record in ArchiveIterator(stream, record_types=WarcRecordType.any_type, parse_http=True):
+                position = record.stream_pos
+                if record.record_type.name in kinds:
+                    yield convert(source, f"{file.origin}#{position}", record)
+                else:
+                    skipped[f"record:{record.record_type.name}"] += 1
+        except OSError as error:  # what FastWARC raises for a broken header and for broken compression
+            origin = f"{file.origin}#after-{position}"
+            yield Rejected(_document(source, origin, problem=str(error)), "broken_archive")
+            return
+    if not position and not skipped:
+        yield Rejected(_document(source, f"{file.origin}#0"), "no_records")
+
+
+def _page(source: Source, origin: str, record: WarcRecord) -> Document | Rejected:
+    url = record.headers.get("WARC-Target-URI")
+    size = record.content_length
+    doc = _document(source, origin, url=url, source_id=record.headers.get("WARC-Record-ID"))
+    if date := record.headers.get("WARC-Date"):
+        doc.metadata["date"] = date
+    if record.http_headers and record.http_headers.status_code != HTTP_OK:
+        return Rejected(doc, f"http_status:{record.http_headers.status_code}")
+    mime = (record.http_content_type or "").lower()
+    if mime and mime not in _HTML_TYPES:
+        return Rejected(doc, f"not_html:{mime}")
+    data = _body(record, _max_bytes(source))
+    if data is None:
+        return Rejected(doc, "too_large")
+    if len(data) < size:
+        return Rejected(doc, "truncated_record")
+    if not looks_like_html(data):
+        return Rejected(doc, "not_html")
+    return _with_html(doc, data, record.http_charset)
+
+
+def _conversion(source: Source, origin: str, record: WarcRecord) -> Document | Rejected:
+    size = record.content_length
+    doc = _document(source, origin, url=record.headers.get("WARC-Target-URI"))
+    data = _body(record, _max_bytes(source))
+    if data is None:
+        return Rejected(doc, "too_large")
+    if len(data) < size:
+        return Rejected(doc, "truncated_record")
+    return _with_text(doc, data)
+
+
+def _body(record: WarcRecord, limit: int) -> bytes | None:
+    """The record's payload, or None where it is longer than the limit (then it is not read)."""
+    return None if record.content_length > limit else bytes(record.reader.read())
+
+
+def _with_text(doc: Document, data: bytes) -> Document | Rejected:
+    text = decode(data)
+    if text is None:
+        return Rejected(doc, "undecodable")
+    if not text.strip():
+        return Rejected(doc, "empty")
+    doc.text = text
+    return doc
+
+
+# --- one document a file ----------------------------------------------------------------------------------------------
+
+
+def _read_html(source: Source, file: InputFile, _: Counter[str]) -> Records:
+    doc = _document(source, file.origin, path=file.name)
+    if file.size > _max_bytes(source):
+        yield Rejected(doc, "too_large")
+        return
+    data = Path(file.path).read_bytes()
+    yield _with_html(doc, data, None) if looks_like_html(data) else Rejected(doc, "not_html")
+
+
+def _read_text(source: Source, file: InputFile, _: Counter[str]) -> Records:
+    doc = _document(source, file.origin, path=file.name)
+    if file.size > _max_bytes(source):
+        yield Rejected(doc, "too_large")
+    else:
+        yield _with_text(doc, Path(file.path).read_bytes())
+
+
+# --- rows -------------------------------------------------------------------------------------------------------------
+
+
+def _read_jsonl(source: Source, file: InputFile, _: Counter[str]) -> Records:
+    assert isinstance(source, JsonlSource)
+    for line in lines(open_chunks(Path(file.path)), _max_bytes(source)):
+        origin = f"{file.origin}#{line.offset}"
+        if line.data is None:
+            yield Rejected(_document(source, origin, bytes=line.length), line.problem or "unreadable")
+            continue
+        try:
+            row = orjson.loads(line.data)
+        except orjson.JSONDecodeError as error:
+            reason = "not_utf8" if not _is_utf8(line.data) else "not_json"
+            yield Rejected(_document(source, origin, problem=str(error)), reason)
+            continue
+        if isinstance(row, dict):
+            yield _row(source, origin, row)
+        else:
+            yield Rejected(_document(source, origin), "not_an_object")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_parquet(source: Source, file: InputFile, _: Counter[str]) -> Records:
+    assert isinstance(source, ParquetSource)
+    number = 0
+    try:
+        with pq.ParquetFile(file.path) as parquet:
+            for batch in parquet.iter_batches(batch_size=_PARQUET_ROWS):
+                for row in batch.to_pylist():
+                    yield _row(source, f"{file.origin}#{number}", row)
+                    number += 1
+    except (OSError, pa.ArrowInvalid) as error:
+        origin = f"{file.origin}#after-{number}"
+        yield Rejected(_document(source, origin, problem=str(error).splitlines()[0]), "broken_file")
+
+
+def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) -> Document | Rejected:
+    text = row.pop(source.text_field, None)
+    own_id, url = row.pop(source.id_field, None), row.pop(source.url_field, None)
+    doc = _document(source, origin, url=url if isinstance(url, str) else None)
+    if isinstance(licence := row.get("licence"), str):
+        doc.metadata["licence"] = licence
+    # an input may hold columns of the names that our stages write
+    doc.metadata.update({f"input_{k}" if k in RESERVED else k: v for k, v in row.items() if v is not None})
+    if own_id is not None:
+        doc.metadata["source_id"] = str(own_id)
+    if source.ids == "record":
+        if own_id is None:
+            return Rejected(doc, "no_id")
+        doc.id = document_id(f"{source.name}:{own_id}")
+    if not isinstance(text, str):
+        return Rejected(doc, "no_text" if text is None else f"text_is_{type(text).__name__}")
+    if len(text) > _max_bytes(source):
+        return Rejected(doc, "too_large")
+    if not text.strip():
+        return Rejected(doc, "empty")
+    if source.html:
+        return _with_html(doc, text.encode("utf-8", "replace"), "utf-8")
+    doc.text = text
+    return doc
+
+
+_READERS: dict[str, Callable[[Any, InputFile, Counter[str]], Records]] = {
+    "warc": _read_warc,
+    "wet": _read_wet,
+    "html": _read_html,
+    "jsonl": _read_jsonl,
+    "parquet": _read_parquet,
+    "text": _read_text,
+    "code": _read_text,
+}
+
+
+def read_texts(paths: list[Path], text_field: str) -> list[str]:
+    """The texts of JSONL or Parquet files, in order; InputError at the first row without one.
+
+    For seeds and the like, which a person chose: there a broken row is a mistake to mend, not data to count.
+    """
+    texts: list[str] = []
+    for path in paths:
+        for where, row in _seed_rows(path):
+            text = row.get(text_field) if isinstance(row, dict) else None
+            if not isinstance(text, str):
+                found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
+                msg = f"{path}: {where}: no text in {text_field!r} (it has {found}); name the column with text_field"
+                raise InputError(msg)
+            texts.append(text)
+    return texts
+
+
+def _seed_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    if path.name.endswith(".parquet"):
+        for number, row in enumerate(pq.read_table(path).to_pylist()):
+            yield f"row {number}", row
+        return
+    for number, line in enumerate(lines(open_chunks(path), SEED_MAX_BYTES), 1):
+        try:
+            yield f"line {number}", orjson.loads(line.data or b"")
+        except orjson.JSONDecodeError as error:
+            msg = f"{path}: line {number}: {line.problem or 'not JSON'} ({error})"
+            raise InputError(msg) from error

@@ -1,0 +1,368 @@
+"""Units of work: one rank of a Map (a pass of consecutive stages) or of the first half of a Reduce.
+
+Every engine calls `task.run(rank)` and nothing else; so a rank gives the same bytes wherever it runs. A rank's shards
+are renamed to their names first and its marker comes last: a rank without marker is done again, whole.
+"""
+
+from __future__ import annotations
+
+import importlib
+import resource
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datatrove.data import Document
+from datatrove.pipeline.base import PipelineStep
+from datatrove.pipeline.filters.base_filter import BaseFilter
+
+from filters.errors import AccountingError, UsageError
+from pipelines import dataset as ds
+from pipelines.decisions import ApplyDecision, Decision, document_key, load_decision
+from pipelines.inputs import InputFile
+from pipelines.recipe import DatatroveStage, Source, Stage
+from pipelines.reduces import REDUCTIONS
+from pipelines.sources import Rejected, read_file
+
+INGEST = "ingest"
+_KEY_BATCH = 64
+KINDS = {"kept": ds.DOCUMENTS, "removed": ds.REMOVED, "ledger": ds.LEDGER, "evidence": ds.EVIDENCE}
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A file that a stage needs (model, index), by its digest; or the folder of a decision."""
+
+    path: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """A stage of a pass as it travels to a worker."""
+
+    name: str
+    config: Stage
+    artefact: Artefact | None = None
+
+
+def build_steps(spec: StageSpec) -> list[PipelineStep]:
+    """The datatrove steps of a stage, made anew in every task. Heavy objects live in caches of the process."""
+    if spec.name in REDUCTIONS:
+        assert spec.artefact is not None
+        return [ApplyDecision(spec.name, spec.artefact.path, spec.artefact.digest)]
+    return [_STEPS[spec.config.stage](spec.config, spec.artefact)]
+
+
+def _extract(config: Any, _: Artefact | None) -> PipelineStep:
+    from filters.html import Extract
+
+    return Extract(main_content=config.main_content)
+
+
+def _language(config: Any, _: Artefact | None) -> PipelineStep:
+    from filters.language import Language
+
+    return Language(config.keep)
+
+
+def _recall(config: Any, model: Artefact | None) -> PipelineStep:
+    from filters.classifier import Recall
+
+    assert model is not None
+    return Recall(model.path, model.digest, config.threshold)
+
+
+def _quality(config: Any, _: Artefact | None) -> PipelineStep:
+    from filters.quality import Quality, QualityParams
+
+    return Quality(QualityParams(**config.model_dump(exclude={"stage", "checkpoint"})))
+
+
+def _decontaminate(config: Any, index: Artefact | None) -> PipelineStep:
+    from decontam.match import DecontaminationParams
+    from decontam.step import Decontaminate
+
+    assert index is not None
+    return Decontaminate(
+        index.path, index.digest, DecontaminationParams(config.ngram, config.window_slack, config.lcs_threshold)
+    )
+
+
+def _tokens(_config: Any, _: Artefact | None) -> PipelineStep:
+    from filters.tokens import CountTokens
+
+    return CountTokens()
+
+
+_STEPS: dict[str, Callable[[Any, Artefact | None], PipelineStep]] = {
+    "extract": _extract,
+    "language": _language,
+    "recall": _recall,
+    "quality": _quality,
+    "decontaminate": _decontaminate,
+    "tokens": _tokens,
+    "datatrove": lambda config, _: load_filter(config),
+}
+
+
+def load_filter(config: DatatroveStage) -> BaseFilter:
+    """The datatrove filter that a recipe names; UsageError where there is none or it refuses its arguments."""
+    module, _, name = config.filter.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        msg = f"stage {config.name!r}: {config.filter}: cannot be imported ({error})"
+        raise UsageError(msg) from error
+    if not (isinstance(kind, type) and issubclass(kind, BaseFilter)):
+        msg = f"stage {config.name!r}: {config.filter} is no datatrove filter"
+        raise UsageError(msg)
+    try:
+        return kind(**config.args)
+    except (TypeError, ValueError) as error:
+        msg = f"stage {config.name!r}: {config.filter} refuses its args ({error})"
+        raise UsageError(msg) from error
+
+
+class Task(Protocol):
+    """What an engine runs: pure in its fields, so that it can be pickled and done again."""
+
+    @property
+    def out(self) -> Path: ...
+
+    @property
+    def ranks(self) -> int: ...
+
+    def run(self, rank: int) -> None: ...
+
+
+def marker(out: Path, rank: int) -> Path:
+    """The file whose existence means that a rank is done."""
+    return out / "ranks" / f"{rank:05d}.json"
+
+
+def missing_ranks(task: Task) -> list[int]:
+    """Ranks without a marker, in order."""
+    return [r for r in range(task.ranks) if not marker(task.out, r).exists()]
+
+
+@dataclass
+class _Meter:
+    """Documents in and out of a stage, and the processor seconds spent in it and in all before it."""
+
+    name: str
+    entered: int = 0
+    kept: int = 0
+    removed: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+
+    def check(self, rank: int) -> None:
+        if self.entered != self.kept + sum(self.removed.values()):
+            msg = (
+                f"stage {self.name!r}, rank {rank}: {self.entered} documents in, but {self.kept} kept "
+                f"+ {sum(self.removed.values())} removed; a step loses or makes documents without a row that says so"
+            )
+            raise AccountingError(msg)
+
+
+class _Recorder:
+    """Writes what a stage removes (document, ledger, evidence); stands in for a datatrove writer."""
+
+    def __init__(self, meter: _Meter, writers: dict[str, ds.ShardWriter]) -> None:
+        self.meter, self.writers = meter, writers
+
+    def __enter__(self) -> _Recorder:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def write(self, doc: Document, _rank: int = 0) -> None:
+        stage = self.meter.name
+        reason = doc.metadata.pop("filter_reason", "dropped")
+        score = doc.metadata.pop("filter_score", None)
+        self.meter.removed[reason] += 1
+        key = self.evidence(doc)
+        row = ds.document_to_row(doc)
+        self.writers["removed"].write({**row, "stage": stage, "reason": reason, "score": score})
+        ledger = {"id": doc.id, "stage": stage, "reason": reason, "score": score, "evidence": key}
+        self.writers["ledger"].write({**ledger, **{c: row[c] for c in ("source", "url", "origin")}})
+
+    def evidence(self, doc: Document) -> str | None:
+        """Stores the evidence that a step left on a document; its key."""
+        found = doc.metadata.pop("evidence", None)
+        if not found:
+            return None
+        key = f"{self.meter.name}/{doc.id}"
+        lines = orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+        self.writers["evidence"].write({"key": key, "id": doc.id, "stage": self.meter.name, "evidence": lines})
+        return key
+
+
+@dataclass(frozen=True)
+class MapTask:
+    """A pass: documents from input files or from an earlier dataset, through consecutive stages, to four datasets."""
+
+    out: Path
+    stages: tuple[StageSpec, ...]
+    sources: tuple[Source, ...] = ()
+    files: tuple[tuple[InputFile, ...], ...] = ()
+    source: ds.Dataset | None = None
+
+    @property
+    def ranks(self) -> int:
+        """One for each group of input files, or each shard."""
+        return len(self.source.shards) if self.source else len(self.files)
+
+    def run(self, rank: int) -> None:
+        """Does one rank and commits it; AccountingError where documents in are not kept + removed."""
+        started = time.perf_counter(), time.process_time()
+        name = f"{rank:05d}.parquet"
+        writers = {kind: ds.ShardWriter(self.out / kind, name, schema) for kind, schema in KINDS.items()}
+        skipped: Counter[str] = Counter()
+        try:
+            meters, stream = self._chain(rank, writers, skipped)
+            for doc in stream:
+                writers["kept"].write(ds.document_to_row(doc))
+            for meter in meters:
+                meter.check(rank)
+            shards = {kind: asdict(writer.commit()) for kind, writer in writers.items()}
+        except BaseException:
+            for writer in writers.values():
+                writer.abort()
+            raise
+        counts = {m.name: {"in": m.entered, "kept": m.kept, "removed": dict(m.removed)} for m in meters}
+        before = [0.0, *(m.seconds for m in meters)]
+        cost = {m.name: round(m.seconds - b, 4) for m, b in zip(meters, before, strict=False)}
+        _finish(self.out, rank, {"shards": shards, "counts": counts, "skipped": dict(skipped)}, started, cost)
+
+    def _chain(
+        self, rank: int, writers: dict[str, ds.ShardWriter], skipped: Counter[str]
+    ) -> tuple[list[_Meter], Iterator[Document]]:
+        meters: list[_Meter] = []
+        if self.source:
+            stream = ds.read_documents(self.source.root, self.source.shards[rank])
+        else:
+            meters.append(_Meter(INGEST))
+            stream = self._ingest(rank, _Recorder(meters[0], writers), skipped)
+            stream = _leave(stream, meters[0], None)
+        for spec in self.stages:
+            meter = _Meter(spec.name)
+            meters.append(meter)
+            recorder = _Recorder(meter, writers)
+            stream = _enter(stream, meter)
+            for step in build_steps(spec):
+                if isinstance(step, BaseFilter):
+                    step.exclusion_writer = recorder
+                stream = step.run(stream, rank, self.ranks)
+            stream = _leave(stream, meter, recorder)
+        return meters, stream
+
+    def _ingest(self, rank: int, recorder: _Recorder, skipped: Counter[str]) -> Iterator[Document]:
+        by_name = {s.name: s for s in self.sources}
+        for file in self.files[rank]:
+            for record in read_file(by_name[file.source], file, skipped):
+                recorder.meter.entered += 1
+                if isinstance(record, Rejected):
+                    record.doc.metadata["filter_reason"] = record.reason
+                    recorder.write(record.doc)
+                else:
+                    yield record
+
+
+def _enter(stream: Iterator[Document], meter: _Meter) -> Iterator[Document]:
+    for doc in stream:
+        meter.entered += 1
+        yield doc
+
+
+def _leave(stream: Iterator[Document], meter: _Meter, recorder: _Recorder | None) -> Iterator[Document]:
+    stream = iter(stream)
+    while True:
+        started = time.process_time()
+        doc = next(stream, None)
+        meter.seconds += time.process_time() - started
+        if doc is None:
+            return
+        meter.kept += 1
+        if recorder:
+            recorder.evidence(doc)
+        yield doc
+
+
+@dataclass(frozen=True)
+class KeyTask:
+    """The first half of a Reduce: a row for each document that earlier decisions leave."""
+
+    out: Path
+    stage: StageSpec
+    source: ds.Dataset
+    pending: tuple[Artefact, ...] = ()
+
+    @property
+    def ranks(self) -> int:
+        """One for each shard."""
+        return len(self.source.shards)
+
+    def run(self, rank: int) -> None:
+        """Writes the keys of one shard and commits them."""
+        started = time.perf_counter(), time.process_time()
+        reduction = REDUCTIONS[self.stage.name]
+        name = f"{rank:05d}.parquet"
+        batch: list[Document] = []
+        tables: list[pa.Table] = []
+        decisions = [load_decision(a.path, a.digest) for a in self.pending]
+        for doc in ds.read_documents(self.source.root, self.source.shards[rank]):
+            if not _removed(doc, decisions):
+                batch.append(doc)
+            if len(batch) == _KEY_BATCH:
+                tables.append(reduction.keys(batch, self.stage.config))
+                batch = []
+        if batch:
+            tables.append(reduction.keys(batch, self.stage.config))
+        table = pa.concat_tables(tables) if tables else reduction.schema.empty_table()
+        shard = _write_table(self.out / "keys", name, table)
+        cost = {self.stage.name: round(time.process_time() - started[1], 4)}
+        _finish(self.out, rank, {"shards": {"keys": asdict(shard)}}, started, cost)
+
+
+def _removed(doc: Document, decisions: list[Decision]) -> bool:
+    key = document_key(doc)
+    return any(d.find(key) is not None for d in decisions)
+
+
+def _write_table(root: Path, name: str, table: pa.Table) -> ds.Shard:
+    tmp = root / "_tmp" / f"{name}.{uuid.uuid4().hex}"
+    with ds.writing(root):
+        tmp.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, tmp, compression="zstd", compression_level=ds.ZSTD_LEVEL)
+        digest, size = ds.file_sha256(tmp)
+        ds.commit_file(tmp, root / name)
+    return ds.Shard(name, table.num_rows, size, digest, "0" * 32)
+
+
+def save_table(root: Path, key: str, table: pa.Table) -> ds.Dataset:
+    """A dataset of one shard, for decision tables."""
+    shard = _write_table(root, "00000.parquet", table)
+    dataset = ds.Dataset(root, (shard,), key)
+    dataset.save(table.schema)
+    return dataset
+
+
+def _finish(out: Path, rank: int, report: dict[str, Any], started: tuple[float, float], cost: dict[str, float]) -> None:
+    """Writes what the rank cost, then its marker: from now on it is done."""
+    spent = {
+        "wall_s": round(time.perf_counter() - started[0], 4),
+        "cpu_s": round(time.process_time() - started[1], 4),
+        "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "stages_cpu_s": cost,
+    }
+    ds.write_json(out / "cost" / f"{rank:05d}.json", spent)
+    ds.write_json(marker(out, rank), {"rank": rank, **report})

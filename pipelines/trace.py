@@ -1,0 +1,117 @@
+"""The life of one document, in plain words, whether it was kept or removed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from filters.errors import InputError
+from pipelines.dataset import TYPED, Dataset
+
+_SHOWN_CHARS = 200
+_SCORES = ("language", "language_score", "math_score", "quality_score", "tokens")
+
+
+def find_rows(root: Path, column: str, value: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
+    """Rows of a dataset whose column has a value; shards are skipped by their statistics."""
+    rows: list[dict[str, Any]] = []
+    for path in Dataset.load(root).paths():
+        table = pq.read_table(path, columns=columns, filters=pc.field(column) == pa.scalar(value))
+        rows += table.to_pylist()
+    return rows
+
+
+def trace(build: Path, document: str) -> dict[str, Any]:
+    """What happened to a document: its row, its stages in order, why and on what evidence it went.
+
+    Raises InputError where the build has no document of that id.
+    """
+    manifest = _manifest(build)
+    columns = ["id", *TYPED, "text"]
+    removed = find_rows(build / "removed", "id", document, [*columns, "stage", "reason", "score"])
+    kept = find_rows(build / "corpus", "id", document, columns)
+    if not removed and not kept:
+        msg = f"{build}: no document {document!r}; ids are in the column `id` of corpus/ and ledger/"
+        raise InputError(msg)
+    evidence = find_rows(build / "evidence", "id", document)
+    return {
+        "id": document,
+        "lives": [_life(row, manifest, evidence) for row in (*kept, *removed)],
+        "similar_removed": _removed_for(build, document),
+    }
+
+
+def _manifest(build: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = orjson.loads((build / "manifest.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        msg = f"{build}: no finished build here ({error}); give with --build the folder that `build` wrote"
+        raise InputError(msg) from error
+    return found
+
+
+def _life(row: dict[str, Any], manifest: dict[str, Any], evidence: list[dict[str, Any]]) -> dict[str, Any]:
+    stage = row.get("stage")
+    names = [s["name"] for s in manifest["stages"]]
+    passed = names if stage is None else names[: names.index(stage)]
+    return {
+        "kept": stage is None,
+        "origin": row["origin"],
+        "url": row["url"],
+        "source": row["source"],
+        "scores": {c: row[c] for c in _SCORES if row[c] is not None},
+        "passed": passed,
+        "stage": stage,
+        "reason": row.get("reason"),
+        "score": row.get("score"),
+        "evidence": [line for e in evidence if e["stage"] == stage for line in orjson.loads(e["evidence"])],
+        "begins": (row["text"] or "")[:_SHOWN_CHARS],
+    }
+
+
+def _removed_for(build: Path, document: str) -> int:
+    """How many documents went because this one was kept in their place."""
+    needle = orjson.dumps({"kept": document})[1:-1].decode()
+    count = 0
+    for table in Dataset.load(build / "evidence").tables(["stage", "evidence"]):
+        dedup = pc.is_in(table["stage"], value_set=pa.array(["exact_dedup", "minhash_dedup"]))
+        count += pc.sum(pc.and_(dedup, pc.match_substring(table["evidence"], needle))).as_py() or 0
+    return count
+
+
+def in_words(found: dict[str, Any]) -> str:
+    """The trace as lines to read."""
+    lines = [f"document {found['id']}"]
+    for life in found["lives"]:
+        lines += [f"  read from    {life['origin']}" + (f"  ({life['url']})" if life["url"] else "")]
+        lines += [f"  is a         {life['source']} document"]
+        lines += [f"  passed       {', '.join(life['passed']) or 'no stage'}"]
+        lines += [f"  measured     {', '.join(f'{k} {v}' for k, v in life['scores'].items()) or 'nothing'}"]
+        if life["kept"]:
+            lines += ["  KEPT         it is in corpus/"]
+        else:
+            score = "" if life["score"] is None else f", score {life['score']:.4g}"
+            lines += [f"  REMOVED      by {life['stage']}: {life['reason']}{score}"]
+            lines += [f"    because    {_evidence_words(e)}" for e in life["evidence"]]
+        begins = " ".join(life["begins"].split())
+        lines += [f"  it begins    {begins!r}" if begins else "  it has no text"]
+    if found["similar_removed"]:
+        lines += [f"  {found['similar_removed']} documents were removed as duplicates of it"]
+    return "\n".join(lines)
+
+
+def _evidence_words(line: dict[str, Any]) -> str:
+    if "benchmark" in line:
+        return (
+            f"it holds {line['benchmark']}/{line['split']} item {line['item']} ({line['field']}): LCS {line['lcs']}, "
+            f"{line['ngrams']} shared n-grams, characters {line['span'][0]} to {line['span'][1]}: {line['doc_text']!r}"
+        )
+    if "kept" in line:
+        alike = f", similarity {line['similarity']}" if "similarity" in line else ""
+        return f"{line['kept']} was kept in its place{alike}"
+    return ", ".join(f"{k} {v}" for k, v in line.items())
