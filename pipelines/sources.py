@@ -101,10 +101,10 @@ def _archive(
         try:
             for record in ArchiveIterator(stream, record_types=WarcRecordType.any_type, parse_http=True):
                 position = record.stream_pos
-                if record.record_type.name in kinds:
+                if str(record.record_type) in kinds:
                     yield convert(source, f"{file.origin}#{position}", record)
                 else:
-                    skipped[f"record:{record.record_type.name}"] += 1
+                    skipped[f"record:{record.record_type}"] += 1
         except OSError as error:  # what FastWARC raises for a broken header and for broken compression
             origin = f"{file.origin}#after-{position}"
             yield Rejected(_document(source, origin, problem=str(error)), "broken_archive")

@@ -1,0 +1,20 @@
+"""Fixtures: where the real data is, and every engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+QUICKSTART = REPOSITORY / "examples" / "quickstart"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data beside the checkout; tests that need it skip where it is missing."""
+    folder = Path(os.environ.get("MATHCORPUS_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not (folder / "raw").is_dir():
+        pytest.skip(f"no real data in {folder}; set MATHCORPUS_DATA")
+    return folder
