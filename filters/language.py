@@ -19,8 +19,8 @@ HAN_SHARE = 0.25  # of letters: a Chinese text with English terms and variables 
 KANA_SHARE = 0.05  # of Han and kana together: no Japanese text has less, Chinese ones quote a word or two
 MIN_LETTERS = 20  # fewer letters than that are no evidence of a language
 UNKNOWN = "und"
-# pcm: Nigerian Pidgin, as which py3langid reads some English word problems; zxx: no language
-_ALIASES = {"pcm": "en", "zxx": UNKNOWN}
+# pcm: Nigerian Pidgin, as which py3langid reads some English word problems; zxx: no language; wuu, yue, lzh: Chinese
+_ALIASES = {"pcm": "en", "zxx": UNKNOWN, "wuu": "zh", "yue": "zh", "lzh": "zh"}
 
 _NO_PROSE = re.compile(
     r"\$\$.{0,2000}?\$\$|\$[^$\n]{0,300}\$|\\\[.{0,2000}?\\\]|\\\(.{0,300}?\\\)|\\[a-zA-Z]+|https?://\S+|[\d\W_]+",
@@ -32,7 +32,7 @@ _KANA = re.compile(r"[\u3040-\u30ff]")
 
 @lru_cache(maxsize=1)
 def _identifier() -> LanguageIdentifier:
-    return LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def detect(text: str) -> tuple[str, float]:

@@ -281,16 +281,18 @@ def close_map(task: Task, one: Pass, reports: list[dict[str, Any]]) -> dict[str,
     return {"counts": merge_counts(reports), "skipped": dict(skipped)}
 
 
-def merge_counts(reports: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Sums the ranks' counts, stage by stage."""
+def merge_counts(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sums the ranks' counts, stage by stage, in the order of the stages."""
     total: dict[str, dict[str, Any]] = {}
     for report in reports:
-        for stage, counts in report["counts"].items():
-            into = total.setdefault(stage, {"in": 0, "kept": 0, "removed": Counter()})
+        for counts in report["counts"]:
+            into = total.setdefault(
+                counts["stage"], {"stage": counts["stage"], "in": 0, "kept": 0, "removed": Counter()}
+            )
             into["in"] += counts["in"]
             into["kept"] += counts["kept"]
             into["removed"].update(counts["removed"])
-    return {s: {**c, "removed": dict(c["removed"])} for s, c in total.items()}
+    return [{**c, "removed": dict(c["removed"])} for c in total.values()]
 
 
 def merge_costs(costs: list[dict[str, Any]], wall_s: float) -> dict[str, Any]:
@@ -313,7 +315,8 @@ def check_accounts(results: list[dict[str, Any]]) -> dict[str, Any]:
     skipped: Counter[str] = Counter()
     for result in results:
         skipped.update(result["skipped"])
-        for name, counts in result["counts"].items():
+        for counts in result["counts"]:
+            name = counts["stage"]
             gone = sum(counts["removed"].values())
             if counts["in"] != counts["kept"] + gone or (flow is not None and counts["in"] != flow):
                 msg = (
@@ -321,7 +324,7 @@ def check_accounts(results: list[dict[str, Any]]) -> dict[str, Any]:
                     f"and the stage before kept {flow}"
                 )
                 raise AccountingError(msg)
-            stages[name], flow = counts, counts["kept"]
+            stages[name], flow = {k: v for k, v in counts.items() if k != "stage"}, counts["kept"]
     read = next(iter(stages.values()))["in"] if stages else 0
     return {"read": read, "stages": stages, "skipped": dict(skipped)}
 

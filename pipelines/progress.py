@@ -57,7 +57,8 @@ class Bars(Events):
             removed = sum(done["removed"].values())
             click.echo(f"{one.stages[0].name:16} {done['keys']:>9,} compared, {removed:,} to remove", err=True)
             return
-        for name, counts in done["counts"].items():
+        for counts in done["counts"]:
+            name = counts["stage"]
             reasons = sorted(counts["removed"].items(), key=lambda r: (-r[1], r[0]))
             shown = ", ".join(f"{r} {n:,}" for r, n in reasons[:SHOWN_REASONS]) + (
                 ", …" if len(reasons) > SHOWN_REASONS else ""

@@ -238,7 +238,7 @@ class MapTask:
             for writer in writers.values():
                 writer.abort()
             raise
-        counts = {m.name: {"in": m.entered, "kept": m.kept, "removed": dict(m.removed)} for m in meters}
+        counts = [{"stage": m.name, "in": m.entered, "kept": m.kept, "removed": dict(m.removed)} for m in meters]
         before = [0.0, *(m.seconds for m in meters)]
         cost = {m.name: round(m.seconds - b, 4) for m, b in zip(meters, before, strict=False)}
         _finish(self.out, rank, {"shards": shards, "counts": counts, "skipped": dict(skipped)}, started, cost)
