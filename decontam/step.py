@@ -1,0 +1,133 @@
+"""Decontamination as a datatrove filter: removes documents that hold a benchmark item.
+
+The step carries only a path, a digest and three numbers, so that it can be pickled to any worker; the
+index is mapped once in each process. A removed document carries its evidence with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from datatrove.pipeline.filters.base_filter import BaseFilter
+
+from decontam.index import Index, load_index
+from decontam.match import DecontaminationParams, Match, match_batch
+from filters.errors import InputError
+
+if TYPE_CHECKING:
+    from datatrove.data import Document
+    from datatrove.pipeline.writers.disk_base import DiskWriter
+
+MAX_EVIDENCE_CHARS = 2_000  # of doc_text and of item_text: enough to judge by eye, and a row stays small
+MAX_EVIDENCE_LINES = 20  # of one document; a page that lists a whole benchmark would have thousands
+BATCH_CHARS = 1 << 24  # texts matched together: bounds memory when documents are large
+
+_OPEN_INDEXES = 4  # a process needs one, a recipe with several profiles a few; they are mapped files
+
+
+@lru_cache(maxsize=_OPEN_INDEXES)
+def open_index(path: str, digest: str | None) -> Index:
+    """The index at `path`, opened once in a process; refused if `digest` is given and is not its own."""
+    index = load_index(Path(path))
+    if digest is not None and index.digest != digest:
+        msg = f"the benchmark index {path} has digest {index.digest}, expected {digest}; build it again"
+        raise InputError(msg)
+    return index
+
+
+class Decontaminate(BaseFilter):  # type: ignore[misc]  # datatrove is not typed
+    """Keeps the documents in which no benchmark item is found.
+
+    A removed document gets the reason `contaminated:<benchmark>` of its best match, the ratio of that
+    match as `metadata["filter_score"]`, and `metadata["evidence"]`: its matches, best first, at most
+    MAX_EVIDENCE_LINES of them (the last line then counts the rest as `more`).
+    """
+
+    name = "🧪 Decontaminate"
+
+    def __init__(
+        self,
+        index_path: str,
+        index_digest: str | None = None,
+        params: DecontaminationParams | None = None,
+        exclusion_writer: DiskWriter | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        """Take an index that `Index.save` wrote; with a digest, any other index is refused."""
+        super().__init__(exclusion_writer, batch_size)
+        self.index_path = index_path
+        self.index_digest = index_digest
+        self.params = params or DecontaminationParams()
+
+    def filter(self, doc: Document) -> bool | tuple[bool, str]:
+        """True to keep the document, else (False, reason)."""
+        return self.filter_batch([doc])[0]
+
+    def filter_batch(self, batch: Sequence[Document]) -> list[bool | tuple[bool, str]]:
+        """True or (False, reason) for each document; those removed get their evidence."""
+        index = open_index(self.index_path, self.index_digest)
+        results: list[bool | tuple[bool, str]] = []
+        for docs in _by_size(batch):
+            for doc, matches in zip(docs, match_batch(index, [d.text for d in docs], self.params), strict=True):
+                results.append(_removed(index, doc, matches) if matches else True)
+        return results
+
+
+def evidence_lines(index: Index, doc: Document, matches: Sequence[Match]) -> list[dict[str, Any]]:
+    """Each match as a line of evidence, best first; texts are cut at MAX_EVIDENCE_CHARS.
+
+    `span` is in characters of the original text and is not cut.
+    """
+    lines = []
+    for match in sorted(matches, key=lambda m: (-m.lcs, m.item)):
+        item = index.items[match.item]
+        first, last = match.span
+        lines.append(
+            {
+                "doc_id": doc.id,
+                "origin": doc.metadata.get("origin") or doc.metadata.get("file_path") or "",
+                "benchmark": item.benchmark,
+                "split": item.split,
+                "item": item.row,
+                "field": item.field,
+                "class": match.kind,
+                "lcs": match.lcs,
+                "ngrams": match.ngrams,
+                "span": [first, last],
+                "doc_text": _excerpt(doc.text[first:last]),
+                "item_text": _excerpt(item.text),
+            }
+        )
+    return lines
+
+
+def _excerpt(text: str) -> str:
+    """The first MAX_EVIDENCE_CHARS of a text; a lone surrogate, which no JSON writer takes, becomes `?`."""
+    return text[:MAX_EVIDENCE_CHARS].encode("utf-8", "replace").decode()
+
+
+def _removed(index: Index, doc: Document, matches: Sequence[Match]) -> tuple[bool, str]:
+    """The verdict on a document with matches, which go into its metadata."""
+    lines = evidence_lines(index, doc, matches)
+    if len(lines) > MAX_EVIDENCE_LINES:
+        lines[MAX_EVIDENCE_LINES - 1]["more"] = len(lines) - MAX_EVIDENCE_LINES
+    doc.metadata["evidence"] = lines[:MAX_EVIDENCE_LINES]
+    doc.metadata["filter_score"] = lines[0]["lcs"]
+    return False, f"contaminated:{lines[0]['benchmark']}"
+
+
+def _by_size(docs: Sequence[Document]) -> Iterator[list[Document]]:
+    """The documents in order, in groups of at most BATCH_CHARS characters (or one larger document)."""
+    group: list[Document] = []
+    size = 0
+    for doc in docs:
+        if group and size + len(doc.text) > BATCH_CHARS:
+            yield group
+            group, size = [], 0
+        group.append(doc)
+        size += len(doc.text)
+    if group:
+        yield group
