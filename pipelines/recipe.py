@@ -200,8 +200,8 @@ class DecontaminateStage(_Stage):
     fields: dict[Literal["question", "solution"], list[str]] | None = Field(
         default=None, description="columns of the benchmarks, where the defaults do not fit"
     )
-    ngram: int = Field(default=13, ge=2, description="tokens of an anchor")
-    window_slack: float = Field(default=0.25, ge=0, description="share of the item's length added on each side")
+    ngram: int = Field(default=13, ge=2, le=64, description="tokens of an anchor")
+    window_slack: Share = Field(default=0.25, description="share of the item's length added on each side")
     lcs_threshold: Share = Field(default=0.6, description="contaminated strictly above it")
 
 
