@@ -114,4 +114,6 @@ def _evidence_words(line: dict[str, Any]) -> str:
     if "kept" in line:
         alike = f", similarity {line['similarity']}" if "similarity" in line else ""
         return f"{line['kept']} was kept in its place{alike}"
+    if "rule" in line:
+        return f"{line['rule']} is {line['value']}, the limit {line['limit']}"
     return ", ".join(f"{k} {v}" for k, v in line.items())
