@@ -21,6 +21,35 @@ _GB = {
     "gb_2312-80",
     "hz-gb-2312",
 }  # what they declare; gb18030 is what reads them all
+_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
+# elements without an end tag, or whose end tag pages leave out
+_VOID = {
+    *[
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "source",
+        "track",
+        "wbr",
+        "p",
+        "li",
+        "dt",
+        "dd",
+        "td",
+        "th",
+        "tr",
+        "option",
+    ]
+}
+MANY_TAGS = 3_000  # from here on a page's depth is measured
+MAX_DEPTH = 1_000  # resiliparse's time is quadratic in it: 100,000 open elements take four minutes; pages have 50
 _BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 
 
@@ -70,6 +99,18 @@ def looks_like_html(data: bytes) -> bool:
     return b"<" in head and not head.startswith((b"%PDF", b"PK\x03\x04", b"\x89PNG", b"GIF8", b"\xff\xd8\xff"))
 
 
+def depth(html: str) -> int:
+    """How deep the page's elements are nested, as the tags stand (elements that are never closed count)."""
+    deepest = level = 0
+    for match in _TAG.finditer(html):
+        if match[1]:
+            level = max(0, level - 1)
+        elif match[2].lower() not in _VOID:
+            level += 1
+            deepest = max(deepest, level)
+    return deepest
+
+
 def page_text(html: str, *, main_content: bool = True) -> tuple[str, str]:
     """(text, title) of a page; block structure kept as line breaks.
 
@@ -83,7 +124,7 @@ def page_text(html: str, *, main_content: bool = True) -> tuple[str, str]:
 class Extract(BaseFilter):
     """Puts the text of a page in the place of its HTML (`Document.media[0]`); documents without HTML pass.
 
-    Removed: `undecodable`, `no_content`, `extract_error:TYPE`.
+    Removed: `undecodable`, `nested_too_deep`, `no_content`, `extract_error:TYPE`.
     """
 
     name = "extract"
@@ -100,6 +141,8 @@ class Extract(BaseFilter):
         html = decode_html(media.media_bytes or b"", media.metadata.get("charset"))
         if html is None:
             return False, "undecodable"
+        if html.count("<") > MANY_TAGS and depth(html) > MAX_DEPTH:
+            return False, "nested_too_deep"
         try:
             doc.text, title = page_text(html, main_content=self.main_content)
         except (ValueError, RuntimeError, RecursionError) as error:

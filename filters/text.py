@@ -36,7 +36,7 @@ import numpy.typing as npt
 
 from filters import kernels
 from filters.errors import InputError
-from filters.kernels import read_only
+from filters.words import hash_bytes, read_only
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -223,9 +223,9 @@ def token_strings(text: str, *, operators: bool = False) -> list[str]:
 
 
 def token_hash(token: str) -> int:
-    """The 64-bit hash of a token that is folded already; see `kernels.hash_bytes`."""
+    """The 64-bit hash of a token that is folded already; see `filters.words.hash_bytes`."""
     data = np.frombuffer(token.encode(), np.uint8)
-    return int(kernels.hash_bytes(data, 0, data.size))
+    return int(hash_bytes(data, 0, data.size))
 
 
 def char_spans(text: str, byte_spans: npt.ArrayLike) -> _I64:
@@ -252,13 +252,12 @@ def _fold(char: str) -> list[tuple[int, str]]:
     if category in _IGNORED:
         return [(kernels.IGNORED, char)]
     apart = category in {"No", "So"} or unicodedata.decomposition(char).startswith(("<super>", "<sub>"))
-    folded = []
-    for lowered in unicodedata.normalize("NFKC", char).lower():
-        is_letter = _is_letter(unicodedata.category(lowered))
-        for part in unicodedata.normalize("NFKD", lowered) if is_letter else lowered:
-            if unicodedata.category(part) not in _IGNORED:
-                folded.append(_classify(part.translate(_EXTRA_FOLDS), apart))
-    return folded or [(kernels.IGNORED, char)]
+    folded = "".join(
+        unicodedata.normalize("NFKD", lowered) if _is_letter(unicodedata.category(lowered)) else lowered
+        for lowered in unicodedata.normalize("NFKC", char).lower()
+    ).translate(_EXTRA_FOLDS)
+    parts = [_classify(part, apart) for part in folded if unicodedata.category(part) not in _IGNORED]
+    return parts or [(kernels.IGNORED, char)]
 
 
 def _is_letter(category: str) -> bool:

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from filters.clusters import components
-from filters.minhash import band_keys, similarity
 
+from filters.clusters import components
 from filters.errors import MathcorpusError, UsageError
+from filters.minhash import band_keys, similarity
 from pipelines.dataset import Dataset
 from pipelines.decisions import decision_rows
 from pipelines.engine import Progress

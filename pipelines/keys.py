@@ -37,12 +37,11 @@ def digest(value: Any) -> str:
 
 def code_versions() -> dict[str, str]:
     """Version of the code of each stage; raised by hand when a stage answers otherwise."""
-    from filters.minhash import MINHASH_VERSION
-
     from decontam.match import MATCH_VERSION
     from filters.classifier import CLASSIFIER_VERSION
     from filters.html import EXTRACT_VERSION
     from filters.language import LANGUAGE_VERSION
+    from filters.minhash import MINHASH_VERSION
     from filters.quality import QUALITY_VERSION
     from filters.text import TEXT_VERSION
     from filters.tokens import TOKENS_VERSION

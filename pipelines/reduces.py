@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from datatrove.data import Document
+
 from filters.clusters import components
 from filters.minhash import MinHashParams, band_keys, signatures, similarity
-
 from filters.text import pack, tokenise
 from pipelines.decisions import KEY_BYTES, decision_rows, document_key
 from pipelines.recipe import ExactDedupStage, MinhashDedupStage

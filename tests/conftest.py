@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 QUICKSTART = REPOSITORY / "examples" / "quickstart"
+PROGRAM = Path(sys.executable).with_name("mathcorpus")  # of the environment that runs the tests
 
 
 @pytest.fixture(scope="session")

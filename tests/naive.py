@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from typing import NamedTuple
 
-from filters.text import CJK_RANGES, COMMANDS
+from filters.text import CJK_RANGES, COMMANDS, NEWER_RANGES
 
 MASK = (1 << 64) - 1
 IGNORED = {"Mn", "Me", "Cf"}
@@ -56,6 +56,8 @@ def is_letter(char: str) -> bool:
 
 def fold(char: str) -> list[tuple[str, str]]:
     """The (character, kind) pairs that one character folds to."""
+    if any(first <= ord(char) <= last for first, last in NEWER_RANGES):
+        return [("", "other")]
     if unicodedata.category(char) in IGNORED:
         return []
     tag = unicodedata.decomposition(char).split(" ")[0]
@@ -161,7 +163,7 @@ def tokens(data: bytes, *, operators: bool = False) -> list[Token]:
     found = []
     at = 0
     while at < len(chars):
-        text, kind, start, end = chars[at]
+        text, kind, start, _ = chars[at]
         first, at = at, at + 1
         if kind.endswith("digit"):
             text, at = number(chars, first)
@@ -184,3 +186,49 @@ def token_hash(token: str) -> int:
         value ^= value >> 32
     value = (value ^ len(data) * 0x9E3779B97F4A7C15 & MASK) * 0xC4CEB9FE1A85EC53 & MASK
     return value ^ (value >> 32)
+
+
+def splitmix64(seed: int, count: int) -> list[int]:
+    """The first `count` numbers of splitmix64."""
+    numbers = []
+    for _ in range(count):
+        seed = seed + 0x9E3779B97F4A7C15 & MASK
+        value = (seed ^ seed >> 30) * 0xBF58476D1CE4E5B9 & MASK
+        value = (value ^ value >> 27) * 0x94D049BB133111EB & MASK
+        numbers.append(value ^ value >> 31)
+    return numbers
+
+
+def shingles(hashes: list[int], ngram: int) -> list[int]:
+    """The 32-bit shingles of a document's token hashes."""
+    width = min(ngram, len(hashes))
+    found = []
+    for start in range(len(hashes) - width + 1 if hashes else 0):
+        value = 0
+        for token in hashes[start : start + width]:
+            value = value * 0x9E3779B97F4A7C15 + token & MASK
+        found.append(((value ^ value >> 32) * 0xBF58476D1CE4E5B9 & MASK) >> 32)
+    return found
+
+
+def signature(hashes: list[int], slots: int, ngram: int, seed: int) -> list[int]:
+    """The MinHash signature of a document's token hashes."""
+    drawn = [number >> 32 for number in splitmix64(seed, 2 * slots)]
+    images = [
+        [(factor | 1) * x + term & 0xFFFFFFFF for x in shingles(hashes, ngram)]
+        for factor, term in zip(drawn[0::2], drawn[1::2], strict=True)
+    ]
+    return [min(image, default=0xFFFFFFFF) for image in images]
+
+
+def components(edges: list[tuple[int, int]], n: int) -> list[int]:
+    """The smallest member of each node's component: labels sink along the edges until nothing moves."""
+    labels = list(range(n))
+    moved = True
+    while moved:
+        moved = False
+        for a, b in edges:
+            least = min(labels[a], labels[b])
+            moved = moved or labels[a] != least or labels[b] != least
+            labels[a] = labels[b] = least
+    return labels

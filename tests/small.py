@@ -13,7 +13,10 @@ from pipelines.engine import Engine, InlineEngine
 from pipelines.plan import Plan, make_plan
 from pipelines.recipe_file import parse_recipe
 
-WORDS = "prime number theorem proof integral matrix vector angle triangle root field group ring limit series".split()
+WORDS = (
+    "prime", "number", "theorem", "proof", "integral", "matrix", "vector", "angle",
+    "triangle", "root", "field", "group", "ring", "limit", "series",
+)  # fmt: skip
 
 
 def text(seed: int, length: int = 60) -> str:

@@ -1,20 +1,20 @@
-"""One answer: the quickstart gives the same bytes on every engine, with any number of workers, in any order of files."""
+"""One answer: the quickstart gives the same bytes on every engine, for any number of workers, in any order of files."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pyarrow as pa
 import pytest
-from conftest import QUICKSTART
+from conftest import PROGRAM, QUICKSTART
 from datatrove.data import Document
+from faulty import Fails, Kills
 from small import build, digests, plan, text, write_input
 
 from filters.errors import MathcorpusError, UsageError
@@ -23,7 +23,7 @@ from pipelines.engine import Engine, InlineEngine, decide, make_engine
 from pipelines.plan import make_plan
 from pipelines.recipe import ExactDedupStage, MinhashDedupStage
 from pipelines.recipe_file import load_recipe
-from pipelines.stage import KeyTask, StageSpec, save_table
+from pipelines.stage import StageSpec, save_table
 
 pytest.importorskip("pyspark", reason="the spark extra is not installed")
 
@@ -33,9 +33,11 @@ def spark() -> Iterator[Any]:
     """One Spark session for all tests."""
     from pipelines.engine_spark import make_session
 
-    session = make_session(2, None)
-    yield session
-    session.stop()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # workers import faulty.py
+        session = make_session(2, None)
+        yield session
+        session.stop()
 
 
 @pytest.fixture(scope="session")
@@ -82,16 +84,9 @@ def test_engines_agree(name: str, workers: int, tmp_path: Path, oracle: dict[str
 @pytest.mark.parametrize("workers", [1, 3])
 def test_spark_agrees_with_one_worker_and_with_three(workers: int, tmp_path: Path, oracle: dict[str, str]) -> None:
     """Sessions of their own, in a process of their own, as the command line makes them."""
-    import subprocess
-    import sys
-
-    command = [sys.executable, "-m", "pipelines.cli", "build", str(QUICKSTART / "recipe.yaml"), "--json"]
-    told = subprocess.run(
-        [*command, "--engine", "spark", "--workers", str(workers), "--out", str(tmp_path)],
-        capture_output=True,
-        check=False,
-    )
-    import orjson
+    command = [str(PROGRAM), "build", str(QUICKSTART / "recipe.yaml"), "--json"]
+    options = ["--engine", "spark", "--workers", str(workers), "--out", str(tmp_path)]
+    told = subprocess.run([*command, *options], capture_output=True, check=False)
 
     assert told.returncode == 0, told.stderr.decode()[-2000:]
     assert digests(orjson.loads(told.stdout)) == oracle
@@ -100,22 +95,6 @@ def test_spark_agrees_with_one_worker_and_with_three(workers: int, tmp_path: Pat
 def test_the_order_of_files_does_not_matter(tmp_path: Path, oracle: dict[str, str], make: Any) -> None:
     """Sources and files named backwards give the same bytes."""
     assert quickstart(tmp_path, make("local", 2), backwards=True) == oracle
-
-
-@dataclass(frozen=True)
-class Kills:
-    """A task whose rank 1 kills its worker the first time."""
-
-    out: Path
-    ranks: int = 4
-
-    def run(self, rank: int) -> None:
-        once = self.out / "killed"
-        if rank == 1 and not once.exists():
-            once.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        (self.out / "ranks").mkdir(exist_ok=True)
-        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
 
 
 @pytest.mark.parametrize("name", ["local", "spark"])
@@ -128,18 +107,6 @@ def test_a_killed_worker_is_noticed_and_its_rank_done_again(name: str, tmp_path:
 
     assert (tmp_path / "killed").exists()
     assert sorted(p.name for p in (tmp_path / "ranks").iterdir()) == [f"{r:05d}.json" for r in range(4)]
-
-
-@dataclass(frozen=True)
-class Fails:
-    """A task that fails with an error of ours."""
-
-    out: Path
-    ranks: int = 2
-
-    def run(self, rank: int) -> None:
-        msg = f"rank {rank} cannot be done; mend it"
-        raise UsageError(msg)
 
 
 @pytest.mark.parametrize("name", ["inline", "local", "spark"])
@@ -251,11 +218,7 @@ def test_a_key_task_leaves_out_what_was_decided_before(tmp_path: Path) -> None:
     write_input(tmp_path)
     manifest = build(plan(tmp_path))
     exact, near = (p for p in manifest["passes"] if p["kind"] == "reduce")
-    rows = []
-    for one in (exact, near):
-        import orjson
-
-        rows.append(orjson.loads((tmp_path / "out" / "work" / one["folder"] / "done.json").read_bytes())["keys"])
+    work = tmp_path / "out" / "work"
+    rows = [orjson.loads((work / one["folder"] / "done.json").read_bytes())["keys"] for one in (exact, near)]
 
     assert rows == [27, 26]
-    assert KeyTask.__name__ == "KeyTask"

@@ -1,0 +1,202 @@
+"""What the numba kernels are made of: compilation, 8 bytes at a time, the token hash, UTF-8.
+
+A kernel compiles at its first call (seconds), and its machine code is cached on disk; importing compiles
+nothing. Trap: numba recompiles a cached kernel when its own file changes, not when this one does, so after
+an edit here delete the `__pycache__` folders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+_T = TypeVar("_T", bound=np.generic)
+_U8 = npt.NDArray[np.uint8]
+Word = np.uint64
+Int = Any  # int and np.int64 are one type to numba, and two to a type checker
+
+# Odd multipliers: the 64-bit golden ratio, and those of MurmurHash3's fmix64 (Appleby, public domain).
+_LENGTH = np.uint64(0x9E3779B97F4A7C15)
+_WORD = np.uint64(0xFF51AFD7ED558CCD)
+_LAST = np.uint64(0xC4CEB9FE1A85EC53)
+_HALF = np.uint64(32)
+BYTE = np.uint64(8)
+_ONE = np.uint64(1)
+
+_EACH = np.uint64(0x0101010101010101)
+_HIGH_BITS = np.uint64(0x8080808080808080)
+LOWER_CASE = np.uint64(0x2020202020202020)
+
+
+def jit(function: _F) -> _F:
+    """The kernel of a function: compiled at its first call, cached on disk, without the interpreter lock."""
+    return cast("_F", numba.njit(function, cache=True, nogil=True, error_model="numpy"))
+
+
+def read_only(array: npt.NDArray[_T]) -> npt.NDArray[_T]:
+    """A view that cannot be written: numba compiles once for these and once more for writable arrays.
+
+    Arrow's buffers are read-only and ours are not, so callers pass every input of a kernel through this.
+    """
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def load64(_context: Any, _array: Any, _index: Any) -> Any:
+    """The 8 bytes at array[index], at any alignment, as a little-endian word."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(array.data, [arguments[1]])
+        word = builder.load(builder.bitcast(address, ir.IntType(64).as_pointer()))
+        word.align = 1
+        return word
+
+    return types.uint64(_array, types.int64), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def store64(_context: Any, _array: Any, _index: Any, _word: Any) -> Any:
+    """Writes the word to the 8 bytes at array[index], at any alignment, lowest byte first."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.gep(array.data, [arguments[1]])
+        store = builder.store(arguments[2], builder.bitcast(address, ir.IntType(64).as_pointer()))
+        store.align = 1
+        return context.get_dummy_value()
+
+    return types.void(_array, types.int64, types.uint64), emit
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def zero_bytes_below(_context: Any, _word: Any) -> Any:
+    """The number of zero bytes of the word before its lowest other byte; 8 when it is 0."""
+
+    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        zeros = builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
+        return builder.lshr(zeros, ir.Constant(ir.IntType(64), 3))
+
+    return types.int64(types.uint64), emit
+
+
+@jit
+def absorb(value: Word, word: Word) -> Word:
+    value = (value ^ word) * _WORD
+    return value ^ (value >> _HALF)
+
+
+@jit
+def finish(value: Word, length: Int) -> Word:
+    value = (value ^ np.uint64(length) * _LENGTH) * _LAST
+    return value ^ (value >> _HALF)
+
+
+@jit
+def lowest(word: Word, size: Int) -> Word:
+    """The lowest `size` bytes of the word, 0 to 7, the others zero."""
+    return word & ((_ONE << np.uint64(8 * size)) - _ONE)
+
+
+@jit
+def hash_bytes(data: _U8, start: Int, end: Int) -> Word:
+    """The 64-bit hash of data[start:end].
+
+    h = 0; for each 8 bytes, the last padded with zeros, as a little-endian word w: h = (h ^ w) * WORD,
+    h ^= h >> 32; at the end h = (h ^ length * LENGTH) * LAST, h ^= h >> 32; all modulo 2**64.
+    Tokens of one length up to 8 bytes never collide, since each step is a bijection.
+    """
+    value = np.uint64(0)
+    at = start
+    while at + 8 <= end:
+        value = absorb(value, load64(data, at))
+        at += 8
+    if at < end:
+        word = np.uint64(0)
+        for byte in range(end - 1, at - 1, -1):
+            word = (word << BYTE) | np.uint64(data[byte])
+        value = absorb(value, word)
+    return finish(value, end - start)
+
+
+@jit
+def bytes_between(word: Word, first: Int, last: Int) -> Word:
+    """0x80 in each byte of the word that is from `first` to `last`, both ASCII; 0 in the others."""
+    low = word & ~_HIGH_BITS
+    from_first = low + _EACH * np.uint64(0x80 - first)
+    after_last = low + _EACH * np.uint64(0x7F - last)
+    return from_first & ~after_last & ~word & _HIGH_BITS
+
+
+@jit
+def letters(word: Word) -> Word:
+    """0x80 in each byte of the word that is an ASCII letter of any case; 0 in the others."""
+    return bytes_between(word | LOWER_CASE, 0x61, 0x7A)
+
+
+@jit
+def run_length(matches: Word) -> Int:
+    """How many bytes match, from the lowest on, in a result of `bytes_between`."""
+    return zero_bytes_below(matches ^ _HIGH_BITS)
+
+
+@jit
+def decode(data: _U8, at: Int, stop: Int) -> tuple[Int, Int]:
+    """The code point at data[at] and where the next begins; (0, at + 1) for a malformed byte.
+
+    A malformed sequence is taken byte by byte: every byte of it separates, however they are grouped.
+    """
+    lead = np.int64(data[at])
+    if lead < 0xE0:
+        length, code, least = 2, lead & 0x1F, 0x80
+    elif lead < 0xF0:
+        length, code, least = 3, lead & 0x0F, 0x800
+    else:
+        length, code, least = 4, lead & 0x07, 0x10000
+    if lead < 0xC2 or lead > 0xF4 or at + length > stop:
+        return 0, at + 1
+    for step in range(1, length):
+        byte = np.int64(data[at + step])
+        if byte & 0xC0 != 0x80:
+            return 0, at + 1
+        code = (code << 6) | (byte & 0x3F)
+    if code < least or code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        return 0, at + 1
+    return code, at + length
+
+
+@jit
+def put_utf8(folded: _U8, at: Int, code: Int) -> Int:
+    """Where the UTF-8 of the code point ends that is written to folded[at:]."""
+    if code < 0x80:
+        folded[at] = code
+        return at + 1
+    if code < 0x800:
+        folded[at] = 0xC0 | code >> 6
+        folded[at + 1] = 0x80 | code & 0x3F
+        return at + 2
+    if code < 0x10000:
+        folded[at] = 0xE0 | code >> 12
+        folded[at + 1] = 0x80 | code >> 6 & 0x3F
+        folded[at + 2] = 0x80 | code & 0x3F
+        return at + 3
+    folded[at] = 0xF0 | code >> 18
+    folded[at + 1] = 0x80 | code >> 12 & 0x3F
+    folded[at + 2] = 0x80 | code >> 6 & 0x3F
+    folded[at + 3] = 0x80 | code & 0x3F
+    return at + 4
+
+
+@jit
+def is_ascii_letter(byte: Int) -> bool:
+    return 97 <= (byte | 0x20) <= 122

@@ -1,0 +1,76 @@
+"""The report of a build: report.json for programs, and report.html for readers, from the same figures.
+
+The page is one file without scripts, fonts or addresses to load. Everything in it that came with documents is data that
+someone on the web wrote: Jinja escapes it, and a content security policy forbids what escaping might miss.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pipelines.audit.figures import figures, percent
+from pipelines.dataset import write_bytes, write_json
+
+SHOWN_REASONS = 4  # of a stage, in the table of the funnel; all of them stand further down
+_PICTURES = {**{c: 0x2400 + c for c in range(0x20) if chr(c) not in "\t\n\r"}, 0x7F: 0x2421}
+_HIDDEN = [*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xFDD0, 0xFDF0), 0xFFFE, 0xFFFF]
+_VISIBLE = {**_PICTURES, **dict.fromkeys(_HIDDEN, 0xFFFD)}
+
+
+def write_report(build: Path) -> None:
+    """Writes report.json and report.html into the folder of a finished build.
+
+    Raises InputError where there is none, OutputError where the folder cannot be written.
+    """
+    found = figures(build)
+    write_json(build / "report.json", found)
+    write_bytes(build / "report.html", page(found).encode())
+
+
+def page(found: dict[str, Any]) -> str:
+    """The HTML of figures, as `figures.figures` gives them."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    from pipelines.audit.charts import charts
+
+    shown = visible(found)
+    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    env.filters.update(number=number, percent=percent, measure=measure)
+    room = files("pipelines.audit")
+    template = env.from_string((room / "report.html.j2").read_text("utf-8"))
+    drawn = {name: Markup(svg) for name, svg in charts(shown).items()}  # noqa: S704 - written by our own renderer
+    style = Markup((room / "report.css").read_text("utf-8"))  # noqa: S704 - our own file
+    return template.render(f=shown, charts=drawn, style=style, shown_reasons=SHOWN_REASONS)
+
+
+def visible(value: Any) -> Any:
+    """The value with control characters, marks that turn the direction of text, and non-characters made visible.
+
+    A NUL would end what a browser reads as text, and the others can hide or reorder what stands beside them.
+    """
+    if isinstance(value, str):
+        return value.translate(_VISIBLE)
+    if isinstance(value, dict):
+        return {visible(k): visible(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [visible(v) for v in value]
+    return value
+
+
+def number(value: float | None) -> str:
+    """A count with thousands marked, or a dash."""
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def measure(value: Any) -> str:
+    """A value of evidence in words."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list):
+        return " – ".join(map(measure, value))
+    return str(value)

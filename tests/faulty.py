@@ -1,0 +1,38 @@
+"""Tasks that go wrong, in a module of their own so that workers can import them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from filters.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Kills:
+    """A task whose rank 1 kills its worker the first time."""
+
+    out: Path
+    ranks: int = 4
+
+    def run(self, rank: int) -> None:
+        once = self.out / "killed"
+        if rank == 1 and not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        (self.out / "ranks").mkdir(exist_ok=True)
+        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
+
+
+@dataclass(frozen=True)
+class Fails:
+    """A task that fails with an error of ours."""
+
+    out: Path
+    ranks: int = 2
+
+    def run(self, rank: int) -> None:
+        msg = f"rank {rank} cannot be done; mend it"
+        raise UsageError(msg)
