@@ -40,9 +40,9 @@ TYPED = {  # columns that stages may fill, beside the fixed ones
     "origin": pa.string(),
     "source_id": pa.string(),
     "parents": pa.list_(pa.string()),
-    "language_score": pa.float32(),
-    "math_score": pa.float32(),
-    "quality_score": pa.float32(),
+    "language_score": pa.float64(),
+    "math_score": pa.float64(),
+    "quality_score": pa.float64(),
     "tokens": pa.int64(),
 }
 RESERVED = {

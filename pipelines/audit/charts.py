@@ -31,7 +31,9 @@ def charts(figures: dict[str, Any]) -> dict[str, str]:
         "funnel": _funnel(figures["funnel"]["stages"]),
         "reasons": _reasons(figures["removed"]),
         "composition": _composition(figures["composition"]),
-        **{name: _histogram(name, h["edges"], {p: h[p] for p in ("kept", "removed")}) for name, h in histograms.items()},
+        **{
+            name: _histogram(name, h["edges"], {p: h[p] for p in ("kept", "removed")}) for name, h in histograms.items()
+        },
         "benchmarks": _benchmarks(contamination["benchmarks"]),
         "lcs": _lcs(contamination),
         "cost": _bars(figures["cost"]["stages_cpu_s"], "stage", "cpu_s", "processor seconds"),
@@ -81,9 +83,7 @@ def _composition(composition: dict[str, Any]) -> alt.Chart | None:
         language = row["language"] or "none"
         counts[row["source"] or "none", language if language in named else "other"] += row["documents"]
     parts = [*named, *(["other"] if len(languages) > len(named) else [])]
-    rows = [
-        {"source": s, "documents": n, "part": lang, "order": parts.index(lang)} for (s, lang), n in counts.items()
-    ]
+    rows = [{"source": s, "documents": n, "part": lang, "order": parts.index(lang)} for (s, lang), n in counts.items()]
     colours = list(zip(parts, PALETTE, strict=False))
     return _stacked(rows, "source", colours, [row["source"] or "none" for row in composition["by_source"]])
 
@@ -164,8 +164,14 @@ def _bars(rows: list[dict[str, Any]], name: str, amount: str, title: str) -> alt
     if not any(row[amount] for row in rows):
         return None
     longest = max(row[amount] for row in rows)
+    step = 1 if isinstance(longest, int) else 0.01
     bars = alt.Chart(alt.Data(values=rows), width=WIDTH, height={"step": 22}).encode(
-        x=alt.X(f"{amount}:Q", title=title, scale=alt.Scale(domainMax=longest * _MARGIN), axis=alt.Axis(format=",", tickCount=4)),
+        x=alt.X(
+            f"{amount}:Q",
+            title=title,
+            scale=alt.Scale(domainMax=longest * _MARGIN),
+            axis=alt.Axis(format=",~f", tickCount=4, tickMinStep=step),
+        ),
         y=alt.Y(f"{name}:N", title=None, sort=[row[name] for row in rows]),
     )
     return bars.mark_bar(color=PLAIN)

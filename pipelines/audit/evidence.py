@@ -47,9 +47,7 @@ def parse(evidence: pa.ChunkedArray, fields: Sequence[tuple[str, pa.DataType]]) 
     found = pj.read_json(
         pa.BufferReader(data),
         read_options=pj.ReadOptions(use_threads=False, block_size=len(data) + 1),  # a row may not straddle two blocks
-        parse_options=pj.ParseOptions(
-            explicit_schema=pa.schema([("lines", kind)]), unexpected_field_behavior="ignore"
-        ),
+        parse_options=pj.ParseOptions(explicit_schema=pa.schema([("lines", kind)]), unexpected_field_behavior="ignore"),
     )
     return found["lines"].combine_chunks()
 
@@ -89,9 +87,7 @@ class Clusters:
         for table in evidence.tables(["id", "stage", "evidence"]):
             rows = _duplicates(table)
             members.add(rows.filter(pc.is_in(rows["kept"], value_set=top["kept"].combine_chunks())), 0)
-        clusters = {
-            c["kept"]: {**c, "exact": c["documents"] - c["near"], "members": []} for c in top.to_pylist()
-        }
+        clusters = {c["kept"]: {**c, "exact": c["documents"] - c["near"], "members": []} for c in top.to_pylist()}
         for row in members.rows():
             shown = {c: row[c] for c in ("id", "stage", "similarity")}
             clusters[row["kept"]]["members"].append(shown)

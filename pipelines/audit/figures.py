@@ -160,7 +160,9 @@ def _funnel(manifest: dict[str, Any], counts: list[dict[str, Any]], rows: dict[s
         checks.append((f"{name}: removed = ledger rows of the same reasons", gone, same))
         before = stage["kept"]
     ledger = sum(c["documents"] for c in counts)
-    checks.append(("documents read = corpus rows + ledger rows", manifest["documents"]["read"], rows["corpus"] + ledger))
+    checks.append(
+        ("documents read = corpus rows + ledger rows", manifest["documents"]["read"], rows["corpus"] + ledger)
+    )
     checks.append(("ledger rows = removed rows", ledger, rows["removed"]))
     shown = [{"check": c, "left": a, "right": b, "holds": a == b} for c, a, b in checks]
     return {"stages": stages, "checks": shown, "balanced": all(c["holds"] for c in shown)}
