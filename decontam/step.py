@@ -38,7 +38,7 @@ def open_index(path: str, digest: str | None) -> Index:
     return index
 
 
-class Decontaminate(BaseFilter):  # type: ignore[misc]  # datatrove is not typed
+class Decontaminate(BaseFilter):
     """Keeps the documents in which no benchmark item is found.
 
     A removed document gets the reason `contaminated:<benchmark>` of its best match, the ratio of that

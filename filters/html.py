@@ -64,8 +64,7 @@ def decode(data: bytes, declared: str | None = None) -> str | None:
             return _sound(data.decode(name, "replace"))
     for charset in ("utf-8", _canonical(declared), "gb18030"):
         try:
-            if charset:
-                return _sound(data.decode(charset))
+            return _sound(data.decode(charset))
         except (UnicodeDecodeError, LookupError):
             continue
     try:
@@ -74,9 +73,9 @@ def decode(data: bytes, declared: str | None = None) -> str | None:
         return None
 
 
-def _canonical(charset: str | None) -> str | None:
-    name = (charset or "").strip().lower()
-    return "gb18030" if name in _GB else name or None
+def _canonical(charset: str | None) -> str:
+    name = (charset or "utf-8").strip().lower()
+    return "gb18030" if name in _GB else name
 
 
 def _sound(text: str) -> str | None:

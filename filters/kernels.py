@@ -4,8 +4,7 @@ Shape legend: B bytes, N documents, T tokens, F folded bytes. The slow twin is t
 `_scan` knows the whole rule, one code point at a time, with what it knows of the open token in local
 variables, so that no character is read twice. `_skim` is its shortcut where no token is open: words,
 commands, short numbers and CJK characters, found 8 bytes at a time; it turns back where it is in doubt.
-Refused: a pass over 64-byte masks, three times as fast on plain words, but no simpler rule survives LaTeX,
-group marks and folding in it.
+Refused: 64-byte masks, three times as fast on plain words; LaTeX, group marks and folding do not fit them.
 """
 
 from __future__ import annotations
@@ -41,7 +40,6 @@ _I64 = npt.NDArray[np.int64]
 _Tables = tuple[_U32, _U32, _U64, _U64]  # folds, sequences, keys, values
 _Out = tuple[_U64, _I64, _I64, _U8, _I64]  # hashes, starts, ends, folded, folded_ends
 
-
 # Classes of a folded character. SEPARATOR is 0, so that unassigned code points need no entry.
 SEPARATOR = 0
 LETTER = 1
@@ -62,11 +60,11 @@ _BRACE_COMMA = 3  # "{," : a closing brace
 _BACKSLASH = 4  # "\" : a comma
 _GROUP = 5  # a whole group mark: three digits
 
-# Output grows between segments of this many input bytes, never inside one. A code point yields at most
-# 2 tokens (U+3316, six kana) and 12 folded bytes (U+FDFA, four words) for each of its bytes.
+# Output grows between segments of this many input bytes, never inside one. A code point yields at most 2
+# tokens (U+3316, six kana) and 12 folded bytes (U+FDFA, four words) for each of its bytes; the last code
+# point, command or 8-byte store of a segment may pass its border.
 _SEGMENT = 1 << 15
-_TOKEN_ROOM = 2 * (_SEGMENT + 64)  # 64: the code point, command or store that begins before the border
-_BYTE_ROOM = 12 * (_SEGMENT + 64)
+_PAST_BORDER = 64
 _NO_TOKEN = (0,) * 10  # what `_scan` knows of the open token, when none is
 
 
@@ -106,7 +104,9 @@ def _emit(out: _Out, count: Int, begin: Int, put: Int, start: Int, end: Int) -> 
 
 
 @jit
-def _command(data: _U8, here: Int, stop: Int, tables: _Tables, out: _Out, count: Int, put: Int) -> tuple[Int, Int, Int]:
+def _command(  # noqa: PLR0917 - numba takes arrays and scalars, by position
+    data: _U8, here: Int, stop: Int, tables: _Tables, out: _Out, count: Int, put: Int
+) -> tuple[Int, Int, Int]:
     """(at, count, put) after the LaTeX command whose backslash is data[here], before an ASCII letter."""
     _, _, keys, values = tables
     folded = out[3]
@@ -145,7 +145,7 @@ def _command(data: _U8, here: Int, stop: Int, tables: _Tables, out: _Out, count:
 
 
 @jit
-def _skim(
+def _skim(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     data: _U8, last: Int, stop: Int, tables: _Tables, operators: bool, out: _Out, at: Int, count: Int, put: Int
 ) -> tuple[Int, Int, Int]:
     """What `_scan` would do, (at, count, put) after it, up to the first place that is not plain.
@@ -217,7 +217,9 @@ def _skim(
 
 
 @jit
-def _scan(data: _U8, stop: Int, limit: Int, tables: _Tables, operators: bool, out: _Out, state: Any) -> Any:
+def _scan(  # noqa: PLR0917 - numba takes arrays and scalars, by position
+    data: _U8, stop: Int, limit: Int, tables: _Tables, operators: bool, out: _Out, state: Any
+) -> Any:
     """The state after the code points of a document that begin before `limit`; their tokens go to `out`.
 
     stop : end of the document, where one separator more is seen, which closes the last token.
@@ -320,17 +322,11 @@ def _scan(data: _U8, stop: Int, limit: Int, tables: _Tables, operators: bool, ou
                 kind = SEPARATOR
 
             # 3. No token is open: the character opens one, is one, or is dropped.
-            if klass == SEPARATOR:
-                if not operators or not _is_operator(char):
-                    continue
+            if klass == CJK or (operators and klass == SEPARATOR and _is_operator(char)):
                 begin = put
                 put = put_utf8(folded, put, char)
                 count = _emit(out, count, begin, put, here, at)
-            elif klass == CJK:
-                begin = put
-                put = put_utf8(folded, put, char)
-                count = _emit(out, count, begin, put, here, at)
-            else:
+            elif klass != SEPARATOR:
                 kind, begin, start, end = klass, put, here, at
                 put = put_utf8(folded, put, char)
                 digits, decimal = 1, 0
@@ -358,24 +354,25 @@ def tokenise(data: _U8, offsets: _I64, tables: _Tables, operators: bool) -> tupl
     size = np.int64(0)
     if offsets.size > 1:
         size = offsets[-1] - offsets[0]
-    folded = np.empty(size + _BYTE_ROOM, np.uint8)
-    size = size // 3 + _TOKEN_ROOM
+    segment = min(_SEGMENT, size + 1)
+    token_room, byte_room = 2 * (segment + _PAST_BORDER), 12 * (segment + _PAST_BORDER)
+    folded = np.empty(size + byte_room, np.uint8)
+    size = size // 3 + token_room
     hashes, starts = np.empty(size, np.uint64), np.empty(size, np.int64)
     ends, folded_ends = np.empty(size, np.int64), np.empty(size, np.int64)
     token_offsets = np.zeros(offsets.size, np.int64)
     count, put = 0, 0
     for document in range(offsets.size - 1):
-        stop = offsets[document + 1]
-        at = offsets[document]
+        at, stop = offsets[document], offsets[document + 1]
         state = (at, count, put), _NO_TOKEN
         while at <= stop:
-            if count + _TOKEN_ROOM > hashes.size:
+            if count + token_room > hashes.size:
                 hashes, starts = _doubled(hashes), _doubled(starts)
                 ends, folded_ends = _doubled(ends), _doubled(folded_ends)
-            if put + (stop - at) + _BYTE_ROOM > folded.size:  # a command's name may pass the limit
+            if put + (stop - at) + byte_room > folded.size:  # a command's name may pass the limit
                 folded = _doubled(folded)
             out = (hashes, starts, ends, folded, folded_ends)
-            state = _scan(data, stop, min(at + _SEGMENT, stop + 1), tables, operators, out, state)
+            state = _scan(data, stop, min(at + segment, stop + 1), tables, operators, out, state)
             at, count, put = state[0]
         token_offsets[document + 1] = count
     return hashes[:count], starts[:count], ends[:count], token_offsets, folded[:put], folded_ends[:count]

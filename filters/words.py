@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
@@ -199,4 +199,4 @@ def put_utf8(folded: _U8, at: Int, code: Int) -> Int:
 
 @jit
 def is_ascii_letter(byte: Int) -> bool:
-    return 97 <= (byte | 0x20) <= 122
+    return bool(97 <= (byte | 0x20) <= 122)

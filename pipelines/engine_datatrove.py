@@ -26,7 +26,7 @@ MAX_POOLS = 4  # a rank that kills its worker this often is not unlucky
 PRELOADED = ["pipelines.stage", "pipelines.engine_datatrove"]
 
 
-class _RankExecutor(LocalPipelineExecutor):  # type: ignore[misc]
+class _RankExecutor(LocalPipelineExecutor):
     """datatrove's executor over one step: our rank. Its completions are not used, since they do not know of keys."""
 
     def __init__(self, task: Task, logging_dir: str) -> None:
