@@ -68,7 +68,7 @@ def decode(data: bytes, declared: str | None = None) -> str | None:
         except (UnicodeDecodeError, LookupError):
             continue
     try:
-        return _sound(data.decode(detect_encoding(data), "replace"))
+        return _sound(data.decode(detect_encoding(data) or "utf-8", "replace"))
     except LookupError:
         return None
 
