@@ -2,8 +2,8 @@
 
     python benchmarks/build.py DATA CODE        DATA: folder with raw/ and benchmarks/; CODE: folder of code as JSON lines
 
-Ours: ingest and extract (resiliparse), shards committed. Peer: datatrove's WarcReader, Trafilatura and JsonlWriter with
-their defaults. Both with one worker; in turns; megabytes of raw input for each processor second. No peer does the rest
+Ours: ingest and extract (resiliparse), shards committed. Peer: datatrove's WarcReader, Trafilatura and JsonlWriter
+with their defaults. Both with one worker; in turns; megabytes of raw input for each processor second. No peer does the rest
 of the path, so that is measured alone.
 """
 

@@ -65,7 +65,7 @@ _GROUP = 5  # a whole group mark: three digits
 # point, command or 8-byte store of a segment may pass its border.
 _SEGMENT = 1 << 15
 _PAST_BORDER = 64
-_NO_TOKEN = (0,) * 10  # what `_scan` knows of the open token, when none is
+_NO_TOKEN = (np.int64(0),) * 10  # what `_scan` knows of no open token; numba compiles once more for literals
 
 
 @jit
@@ -354,14 +354,14 @@ def tokenise(data: _U8, offsets: _I64, tables: _Tables, operators: bool) -> tupl
     size = np.int64(0)
     if offsets.size > 1:
         size = offsets[-1] - offsets[0]
-    segment = min(_SEGMENT, size + 1)
+    segment: Int = min(_SEGMENT, size + 1)
     token_room, byte_room = 2 * (segment + _PAST_BORDER), 12 * (segment + _PAST_BORDER)
     folded = np.empty(size + byte_room, np.uint8)
     size = size // 3 + token_room
     hashes, starts = np.empty(size, np.uint64), np.empty(size, np.int64)
     ends, folded_ends = np.empty(size, np.int64), np.empty(size, np.int64)
     token_offsets = np.zeros(offsets.size, np.int64)
-    count, put = 0, 0
+    count, put = np.int64(0), np.int64(0)
     for document in range(offsets.size - 1):
         at, stop = offsets[document], offsets[document + 1]
         state = (at, count, put), _NO_TOKEN

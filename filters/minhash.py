@@ -91,9 +91,12 @@ def band_keys(found: _U32, params: MinHashParams) -> _U64:
     return keys
 
 
-def similarity(a: _U32, b: _U32) -> npt.NDArray[np.float32]:
-    """The share of equal slots, float32[...], of signatures uint32[..., slots]: the estimated Jaccard."""
-    return np.asarray(np.mean(a == b, axis=-1, dtype=np.float32))
+def similarity(a: _U32, b: _U32) -> npt.NDArray[np.float64]:
+    """The share of equal slots, float64[...], of signatures uint32[..., slots]: the estimated Jaccard.
+
+    Doubles, since engines compare them with thresholds that are doubles: 0.7 as a float32 is below 0.7.
+    """
+    return np.asarray(np.mean(a == b, axis=-1, dtype=np.float64))
 
 
 def _mixed(state: _U64) -> _U64:

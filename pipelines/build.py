@@ -161,7 +161,10 @@ class Build:
                 "removed": datasets["ledger"].rows,
             },
             "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in datasets.items()},
-            "stages": [{"name": s.name, "key": s.key, **totals["stages"][s.name]} for s, _ in self.plan.states()],
+            "stages": [
+                {"name": s.name, "key": s.key, "need": s.need, **totals["stages"][s.name]}
+                for s, _ in self.plan.states()
+            ],
             "skipped": totals["skipped"],
             "passes": [self._pass_entry(p) for p in self.plan.passes],
             "versions": versions(),

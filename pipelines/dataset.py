@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import json
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -299,20 +300,27 @@ def row_to_document(row: dict[str, Any]) -> Document:
 def document_to_row(doc: Document) -> dict[str, Any]:
     """The row of a document; metadata that has no column becomes JSON with sorted keys."""
     rest = {k: v for k, v in doc.metadata.items() if k not in TYPED}
-    row = {c: doc.metadata.get(c) for c in TYPED}
-    row["id"], row["text"] = doc.id, _encodable(doc.text)
-    row["metadata"] = (
-        orjson.dumps(rest, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode()
-        if rest
-        else None
-    )
+    row = {c: encodable(doc.metadata.get(c)) for c in TYPED}
+    row["id"], row["text"] = doc.id, encodable(doc.text)
+    row["metadata"] = to_json(rest) if rest else None
     return row
 
 
-def _encodable(text: str) -> str:
-    """The text with lone surrogates, which neither Parquet nor JSON can hold, replaced."""
+def encodable(value: Any) -> Any:
+    """The value, lone surrogates in it replaced if it is a string: neither Parquet nor JSON can hold them."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "replace").decode()
+    return value
+
+
+def to_json(value: Any) -> str:
+    """JSON with sorted keys, of whatever a step left in the metadata."""
+    options = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text
+        return orjson.dumps(value, default=str, option=options).decode()
+    except TypeError:  # a lone surrogate, an integer beyond 64 bits, a nesting beyond 254
+        plain = json.dumps(value, default=str, sort_keys=True, ensure_ascii=False)
+        return plain.encode("utf-8", "replace").decode()

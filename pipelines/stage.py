@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.data import Document
@@ -201,7 +200,7 @@ class _Recorder:
         if not found:
             return None
         key = f"{self.meter.name}/{doc.id}"
-        lines = orjson.dumps(found, option=orjson.OPT_SORT_KEYS).decode()
+        lines = ds.to_json(found)
         self.writers["evidence"].write({"key": key, "id": doc.id, "stage": self.meter.name, "evidence": lines})
         return key
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from datatrove.pipeline.filters.base_filter import BaseFilter
 from small import DEFAULT_STAGES, build, digests, plan, text, write_input, write_rows
 
 from filters.errors import AccountingError, OutputError, UsageError
-from pipelines.build import locked
+from pipelines.build import Build, locked
 from pipelines.dataset import Dataset
+from pipelines.engine import InlineEngine, Progress
+from pipelines.stage import Task, missing_ranks
 from pipelines.trace import in_words, trace
 
 
@@ -59,8 +62,6 @@ def test_a_second_run_does_nothing(root: Path) -> None:
 
     def no_engine() -> Any:
         raise AssertionError
-
-    from pipelines.build import Build
 
     second = Build(plan(root), no_engine).run()
 
@@ -121,46 +122,32 @@ def test_a_build_resumes_at_the_rank_where_it_stopped(root: Path) -> None:
     whole = build(plan(root, "whole"))
     made = plan(root)
 
-    class Stops:
-        name = "stops"
-        ran: list[int] = []
-
-        def run(self, task: Any, ranks: list[int], progress: Any) -> None:
-            for rank in ranks[:2]:
-                task.run(rank)
-                self.ran.append(rank)
-            raise KeyboardInterrupt
-
-        def close(self) -> None: ...
-
     with pytest.raises(KeyboardInterrupt):
-        build(made, Stops())  # type: ignore[arg-type]
-
-    from pipelines.stage import missing_ranks
-
-    class Watches:
-        name = "inline"
-        first: list[int] = []
-
-        def run(self, task: Any, ranks: list[int], progress: Any) -> None:
-            assert ranks == missing_ranks(task)
-            self.first = self.first or list(ranks)
-            for rank in ranks:
-                task.run(rank)
-
-        def reduce(self, stage: Any, keys: Any) -> pa.Table:
-            from pipelines.engine import decide
-
-            return decide(stage, keys)
-
-        def close(self) -> None: ...
-
+        build(made, Stops())
     watched = Watches()
     manifest = build(made, watched)
 
-    assert Stops.ran == [0, 1]
     assert watched.first == list(range(2, len(made.groups)))
     assert digests(manifest) == digests(whole)
+
+
+class Stops(InlineEngine):
+    """Is interrupted after two ranks."""
+
+    def run(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
+        super().run(task, ranks[:2], progress)
+        raise KeyboardInterrupt
+
+
+class Watches(InlineEngine):
+    """Remembers the first ranks that it is asked for."""
+
+    first: list[int] | None = None
+
+    def run(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
+        assert ranks == missing_ranks(task)
+        self.first = self.first or list(ranks)
+        super().run(task, ranks, progress)
 
 
 def test_a_lost_document_fails_the_build(root: Path) -> None:

@@ -49,9 +49,12 @@ def test_documents_come_back_as_they_went(tmp_path: Path) -> None:
 
 def test_a_lone_surrogate_is_replaced_and_stops_nothing(tmp_path: Path) -> None:
     """Neither Parquet nor JSON can hold one."""
-    shard = write(tmp_path, [ds.document_to_row(Document(text="a\ud800b", id="x", metadata={"origin": "o"}))])
+    metadata = {"origin": "o", "url": "u\udfff", "title": "t\ud800", "big": 1 << 70}
+    shard = write(tmp_path, [ds.document_to_row(Document(text="a\ud800b", id="x", metadata=metadata))])
+    [row] = pq.read_table(tmp_path / shard.path).to_pylist()
 
-    assert pq.read_table(tmp_path / shard.path)["text"].to_pylist() == ["a?b"]
+    assert (row["text"], row["url"]) == ("a?b", "u?")
+    assert row["metadata"] == '{"big": 1180591620717411303424, "title": "t?"}'
 
 
 def test_ids_are_pinned() -> None:

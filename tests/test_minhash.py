@@ -139,7 +139,7 @@ def test_similarity_takes_no_pairs_and_single_ones() -> None:
 
     assert 0.5 == similarity(slots, np.array([0, 1, 9, 9], np.uint32))
     assert (0,) == similarity(np.zeros((0, 4), np.uint32), np.zeros((0, 4), np.uint32)).shape
-    assert np.float32 == similarity(slots[None], slots[None]).dtype
+    assert np.float64 == similarity(slots[None], slots[None]).dtype
 
 
 @pytest.mark.parametrize("wrong", [{"bands": 0}, {"rows": 0}, {"ngram": -1}, {"seed": -1}, {"seed": 2**64}])

@@ -82,7 +82,9 @@ def test_constraints_pin_every_dependency_and_name_no_host() -> None:
     pinned = {line.partition("==")[0].lower().replace("_", "-") for line in lines}
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *(d for e in project["optional-dependencies"].values() for d in e)]
-    names = {d.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip().lower().replace("_", "-") for d in wanted}
+    names = {
+        d.split("[")[0].split(">")[0].split("=")[0].split("<")[0].strip().lower().replace("_", "-") for d in wanted
+    }
 
     assert all("==" in line and "/" not in line and "@" not in line for line in lines)
     assert names - pinned == set()

@@ -1,438 +1,20 @@
-"""The report counts from the datasets what the build claims, shows it on one page, and runs nothing that it shows."""
+"""The page of a report shows what documents hold and runs none of it, and its charts draw whatever they are called."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
 import sys
-from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
-
-from filters.errors import InputError
-from pipelines import dataset as ds
-from pipelines.audit.charts import charts
-from pipelines.audit.evidence import side_by_side
-from pipelines.audit.figures import figures, percent
-from pipelines.audit.report import page, visible, write_report
-
-STAGES = ("ingest", "language", "quality", "exact_dedup", "minhash_dedup", "decontaminate", "tokens")
-QUESTION = "Tom has 3 apples and buys 4 more apples. How many apples does he have?"
-Doc = dict[str, Any]
-
-
-def doc(name: str, text: str = "text", **more: Any) -> Doc:
-    """A document; with `stage` and `reason` it is a removed one, `evidence` are its lines."""
-    return {"id": name, "origin": f"o/{name}", "source": "web", "text": text, **more}
-
-
-def line(name: str, benchmark: str, item: int, lcs: float, **more: Any) -> dict[str, Any]:
-    """A line of evidence as the decontamination step writes it."""
-    found = {"doc_id": name, "origin": f"o/{name}", "benchmark": benchmark, "split": "test", "item": item}
-    found |= {"field": "question", "class": "exact", "lcs": lcs, "ngrams": 2, "span": [0, 9]}
-    return {**found, "doc_text": "Tom had 3 apples", "item_text": QUESTION, **more}
-
-
-DOCUMENTS = [
-    doc("k1", "one α", language="en", language_score=1.0, math_score=0.35, quality_score=0.5, tokens=2, host="a.org"),
-    doc("k2", "two", language="en", tokens=1, host="b.org", evidence=[line("k2", "gsm8k", 3, 0.65)], keeper="decontaminate"),
-    doc("k3", "三", language="zh", tokens=1 << 21, source="book", licence="CC0"),
-    doc("r1", "le", language="fr", language_score=0.8, stage="language", reason="language:fr", score=0.8),
-    doc("r2", "", stage="quality", reason="too_short", score=1.0, evidence=[{"rule": "too_short", "value": 1, "limit": 40}]),
-    doc("r3", "one α", stage="exact_dedup", reason="exact_duplicate", score=1.0, evidence=[{"kept": "k1"}]),
-    doc("r4", "one β", stage="minhash_dedup", reason="near_duplicate", score=0.9, evidence=[{"kept": "k1", "similarity": 0.9}]),
-    doc("r5", "Tom", stage="minhash_dedup", reason="near_duplicate", score=0.8, evidence=[{"kept": "r6", "similarity": 0.8}]),
-    doc(
-        "r6",
-        "Tom had 3 apples",
-        stage="decontaminate",
-        reason="contaminated:gsm8k",
-        score=1.0,
-        evidence=[line("r6", "gsm8k", 0, 1.0), line("r6", "gsm8k", 4, 0.95), line("r6", "math", 5, 0.7, more=9)],
-    ),
-]  # fmt: skip
-
-
-def write_build(root: Path, docs: list[Doc], shards: int = 1, stages: tuple[str, ...] = STAGES) -> Path:
-    """A build folder as `mathcorpus build` leaves it."""
-    writers = {
-        (kind, n): ds.ShardWriter(root / kind, f"{n:05d}.parquet", schema)
-        for kind, schema in SCHEMAS.items()
-        for n in range(shards)
-    }
-    for number, one in enumerate(docs):
-        write_document({kind: writers[kind, number % shards] for kind in SCHEMAS}, dict(one))
-    found = {}
-    for kind, schema in SCHEMAS.items():
-        found[kind] = ds.Dataset(root / kind, tuple(writers[kind, n].commit() for n in range(shards)), "key")
-        found[kind].save(schema)
-    ds.write_json(root / "manifest.json", manifest(docs, found, stages))
-    return root
-
-
-SCHEMAS = {"corpus": ds.DOCUMENTS, "removed": ds.REMOVED, "ledger": ds.LEDGER, "evidence": ds.EVIDENCE}
-
-
-def write_document(writers: dict[str, ds.ShardWriter], row: Doc) -> None:
-    """Writes a document where its fate puts it."""
-    lines, keeper = row.pop("evidence", None), row.pop("keeper", None)
-    key = f"{row.get('stage', keeper)}/{row['id']}" if lines else None
-    if lines:
-        text = orjson.dumps(lines, option=orjson.OPT_SORT_KEYS).decode()
-        stage = row.get("stage", keeper)
-        writers["evidence"].write({"key": key, "id": row["id"], "stage": stage, "evidence": text})
-    if "stage" in row:
-        writers["removed"].write(row)
-        columns = ("id", "stage", "reason", "score", "source", "url", "origin")
-        writers["ledger"].write({**{c: row.get(c) for c in columns}, "evidence": key})
-    else:
-        writers["corpus"].write(row)
-
-
-def manifest(docs: list[Doc], found: dict[str, ds.Dataset], stages: tuple[str, ...]) -> dict[str, Any]:
-    """The manifest that `pipelines.build` writes."""
-    counted, flow = [], len(docs)
-    for name in stages:
-        removed = Counter(d["reason"] for d in docs if d.get("stage") == name)
-        gone = sum(removed.values())
-        counted.append({"name": name, "key": f"key-{name}", "in": flow, "kept": flow - gone, "removed": dict(removed)})
-        flow -= gone
-    cost = {"wall_s": 1.5, "cpu_s": 2.5, "peak_rss_mb": 300}
-    return {
-        "name": "fake",
-        "key": "the-key",
-        "engine": "inline",
-        "seconds": 3.25,
-        "documents": {"read": len(docs), "kept": flow, "removed": len(docs) - flow},
-        "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in found.items()},
-        "stages": counted,
-        "skipped": {"record:warcinfo": 1},
-        "passes": [
-            {"kind": "map", "stages": ["ingest"], "folder": "m", "cost": {**cost, "stages_cpu_s": {"ingest": 2.0}}},
-            {"kind": "map", "stages": ["tokens"], "folder": "n", "cost": {**cost, "stages_cpu_s": {"tokens": 0.5}}},
-        ],
-        "versions": {"code": {"ingest": "ingest-1"}, "format": "f-1", "libraries": {"mathcorpus": "0.1.0"}},
-    }
-
-
-def write_coverage(build: Path, folder: str, key: str, benchmarks: dict[str, int]) -> None:
-    """The manifest of an index: of each benchmark the number of items that are too short."""
-    coverage = [
-        {"benchmark": b, "split": "test", "items": 10, "protected": 10 - n, "unprotected": n}
-        for b, n in benchmarks.items()
-    ]
-    ds.write_json(build / "work" / folder / "manifest.json", {"key": key, "coverage": coverage})
-
-
-@pytest.fixture(scope="module")
-def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small build with every kind of removal."""
-    root = write_build(tmp_path_factory.mktemp("build"), DOCUMENTS)
-    write_coverage(root, "index-decontaminate-0", "need", {"aime": 0, "gsm8k": 2})
-    return root
-
-
-@pytest.fixture(scope="module")
-def found(build: Path) -> dict[str, Any]:
-    """Its figures, as JSON holds them."""
-    parsed: dict[str, Any] = orjson.loads(orjson.dumps(figures(build)))
-    return parsed
-
-
-def at(bins: dict[int, int]) -> list[int]:
-    return [bins.get(n, 0) for n in range(20)]
-
-
-# --- figures ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_figures_say_what_was_built(found: dict[str, Any], build: Path) -> None:
-    """Name, key, engine, versions, digests; and one sentence for all."""
-    data = {n: ds.Dataset.load(build / n) for n in SCHEMAS}
-
-    assert list(found) == [
-        "verdict", "build", "funnel", "composition", "removed", "histograms", "duplicates", "contamination", "samples",
-        "cost",
-    ]  # fmt: skip
-    assert found["verdict"] == "9 documents read, 3 kept (33 %), 6 removed; every document is accounted for."
-    assert found["build"] == {
-        "name": "fake",
-        "key": "the-key",
-        "engine": "inline",
-        "versions": {"code": {"ingest": "ingest-1"}, "format": "f-1", "libraries": {"mathcorpus": "0.1.0"}},
-        "documents": {"read": 9, "kept": 3, "removed": 6},
-        "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in data.items()},
-        "skipped": {"record:warcinfo": 1},
-        "stages": [{"name": s, "key": f"key-{s}"} for s in STAGES],
-    }
-
-
-def test_the_funnel_balances(found: dict[str, Any]) -> None:
-    """In = kept + removed at every stage, and the ledger tells the same."""
-    stages = {s["stage"]: (s["in"], s["kept"], s["removed"], s["reasons"]) for s in found["funnel"]["stages"]}
-
-    assert stages == {
-        "ingest": (9, 9, 0, []),
-        "language": (9, 8, 1, [{"reason": "language:fr", "documents": 1}]),
-        "quality": (8, 7, 1, [{"reason": "too_short", "documents": 1}]),
-        "exact_dedup": (7, 6, 1, [{"reason": "exact_duplicate", "documents": 1}]),
-        "minhash_dedup": (6, 4, 2, [{"reason": "near_duplicate", "documents": 2}]),
-        "decontaminate": (4, 3, 1, [{"reason": "contaminated:gsm8k", "documents": 1}]),
-        "tokens": (3, 3, 0, []),
-    }
-    assert found["funnel"]["balanced"] is True
-    assert found["funnel"]["checks"][-2:] == [
-        {"check": "documents read = corpus rows + ledger rows", "left": 9, "right": 9, "holds": True},
-        {"check": "ledger rows = removed rows", "left": 6, "right": 6, "holds": True},
-    ]
-
-
-def test_a_build_whose_ledger_lacks_a_row_is_told_apart(tmp_path: Path) -> None:
-    """The counts come from the rows that are there, not from the manifest alone."""
-    write_build(tmp_path, DOCUMENTS)
-    claimed = orjson.loads((tmp_path / "manifest.json").read_bytes())
-    shutil.rmtree(tmp_path / "ledger")
-    writer = ds.ShardWriter(tmp_path / "ledger", "00000.parquet", ds.LEDGER)
-    writer.write({"id": "r1", "stage": "language", "reason": "language:fr", "score": 0.8, "origin": "o/r1"})
-    ds.Dataset(tmp_path / "ledger", (writer.commit(),), "key").save(ds.LEDGER)
-    ds.write_json(tmp_path / "manifest.json", claimed)
-
-    found = figures(tmp_path)
-
-    wrong = [(c["check"], c["left"], c["right"]) for c in found["funnel"]["checks"] if not c["holds"]]
-    assert wrong == [
-        ("quality: removed = ledger rows of the same reasons", 1, 0),
-        ("exact_dedup: removed = ledger rows of the same reasons", 1, 0),
-        ("minhash_dedup: removed = ledger rows of the same reasons", 2, 0),
-        ("decontaminate: removed = ledger rows of the same reasons", 1, 0),
-        ("documents read = corpus rows + ledger rows", 9, 4),
-        ("ledger rows = removed rows", 1, 6),
-    ]
-    assert found["verdict"] == "9 documents read, 3 kept (33 %), 6 removed; 6 of 22 checks do not hold."
-    assert '<p class="verdict bad">' in page(found)
-
-
-def test_the_composition_counts_documents_tokens_and_characters(found: dict[str, Any]) -> None:
-    """By source, language, both, host and licence; what is not given is null."""
-    big = 1 << 21
-
-    assert found["composition"] == {
-        "total": {"documents": 3, "tokens": 3 + big, "characters": 9},
-        "by_source": [
-            {"source": "web", "documents": 2, "tokens": 3, "characters": 8},
-            {"source": "book", "documents": 1, "tokens": big, "characters": 1},
-        ],
-        "by_language": [
-            {"language": "en", "documents": 2, "tokens": 3, "characters": 8},
-            {"language": "zh", "documents": 1, "tokens": big, "characters": 1},
-        ],
-        "by_source_language": [
-            {"source": "web", "language": "en", "documents": 2, "tokens": 3, "characters": 8},
-            {"source": "book", "language": "zh", "documents": 1, "tokens": big, "characters": 1},
-        ],
-        "by_host": [
-            {"host": "a.org", "documents": 1, "tokens": 2, "characters": 5},
-            {"host": "b.org", "documents": 1, "tokens": 1, "characters": 3},
-        ],
-        "other_hosts": {"hosts": 0, "documents": 0, "tokens": 0, "characters": 0},
-        "by_licence": [
-            {"licence": None, "documents": 2, "tokens": 3, "characters": 8},
-            {"licence": "CC0", "documents": 1, "tokens": big, "characters": 1},
-        ],
-    }
-
-
-def test_removed_documents_stand_with_their_reason_and_evidence(found: dict[str, Any]) -> None:
-    """Most documents first, then by stage; the evidence of a sample is parsed."""
-    first, *others = found["removed"]
-
-    assert first == {
-        "stage": "minhash_dedup",
-        "reason": "near_duplicate",
-        "documents": 2,
-        "samples": [
-            {"id": "r4", "origin": "o/r4", "url": None, "score": 0.9, "text": "one β",
-             "evidence": [{"kept": "k1", "similarity": 0.9}]},
-            {"id": "r5", "origin": "o/r5", "url": None, "score": 0.8, "text": "Tom",
-             "evidence": [{"kept": "r6", "similarity": 0.8}]},
-        ],
-    }  # fmt: skip
-    assert [(r["stage"], r["reason"], [s["id"] for s in r["samples"]]) for r in others] == [
-        ("decontaminate", "contaminated:gsm8k", ["r6"]),
-        ("exact_dedup", "exact_duplicate", ["r3"]),
-        ("language", "language:fr", ["r1"]),
-        ("quality", "too_short", ["r2"]),
-    ]
-    assert others[3]["samples"][0]["evidence"] == [{"rule": "too_short", "value": 1, "limit": 40}]
-
-
-def test_histograms_count_each_score_where_there_is_one(found: dict[str, Any]) -> None:
-    """0.35, which float32 stores as less, is in the bin from 0.35; what is beyond the last edge is in the last bin."""
-    shares = [n / 20 for n in range(21)]
-
-    assert found["histograms"] == {
-        "math_score": {"edges": shares, "kept": at({7: 1}), "removed": at({})},
-        "quality_score": {"edges": shares, "kept": at({10: 1}), "removed": at({})},
-        "language_score": {"edges": shares, "kept": at({19: 1}), "removed": at({16: 1})},
-        "tokens": {"edges": [2.0**n for n in range(21)], "kept": at({0: 1, 1: 1, 19: 1}), "removed": at({})},
-    }
-
-
-def test_clusters_show_the_kept_document_beside_the_removed(found: dict[str, Any]) -> None:
-    """A document that was kept by one stage and removed by a later one is said to be so."""
-    expected = {
-        "removed": {"near_duplicate": 2, "exact_duplicate": 1},
-        "clusters": [
-            {"kept": "k1", "documents": 2, "exact": 1, "near": 1, "removed_by": None, "url": None, "origin": "o/k1",
-             "text": "one α", "members": [
-                {"id": "r3", "stage": "exact_dedup", "similarity": None, "url": None, "origin": "o/r3", "text": "one α"},
-                {"id": "r4", "stage": "minhash_dedup", "similarity": 0.9, "url": None, "origin": "o/r4", "text": "one β"},
-            ]},
-            {"kept": "r6", "documents": 1, "exact": 0, "near": 1, "removed_by": "decontaminate: contaminated:gsm8k",
-             "url": None, "origin": "o/r6", "text": "Tom had 3 apples", "members": [
-                {"id": "r5", "stage": "minhash_dedup", "similarity": 0.8, "url": None, "origin": "o/r5", "text": "Tom"},
-            ]},
-        ],
-        "clusters_left_out": 0,
-    }  # fmt: skip
-
-    assert expected == found["duplicates"]
-
-
-def test_contamination_stands_beside_what_the_rule_can_protect(found: dict[str, Any]) -> None:
-    """Documents, items and lines by benchmark; a document that was kept is only counted."""
-    contamination = dict(found["contamination"])
-    pairs = contamination.pop("pairs")
-
-    assert contamination == {
-        "documents": 1,
-        "reported": 1,
-        "lines": 3,
-        "lines_left_out": 9,
-        "classes": {"exact": 3},
-        "benchmarks": [
-            {"benchmark": "aime", "split": "test", "items": 10, "protected": 10, "unprotected": 0, "documents": 0,
-             "items_hit": 0, "lcs": at({})},
-            {"benchmark": "gsm8k", "split": "test", "items": 10, "protected": 8, "unprotected": 2, "documents": 1,
-             "items_hit": 2, "lcs": at({19: 2})},
-            {"benchmark": "math", "split": "test", "items": None, "protected": None, "unprotected": None, "documents": 1,
-             "items_hit": 1, "lcs": at({14: 1})},
-        ],
-        "lcs_edges": [n / 20 for n in range(21)],
-        "pairs_left_out": 0,
-    }  # fmt: skip
-    assert [(p["benchmark"], p["item"], p["lcs"]) for p in pairs] == [
-        ("gsm8k", 0, 1.0),
-        ("gsm8k", 4, 0.95),
-        ("math", 5, 0.7),
-    ]
-    assert pairs[0] == {
-        "doc_id": "r6", "origin": "o/r6", "benchmark": "gsm8k", "split": "test", "item": 0, "field": "question",
-        "class": "exact", "lcs": 1.0, "ngrams": 2, "span": [0, 9],
-        "doc_text": [["Tom", True], [" had ", False], ["3 apples", True]],
-        "item_text": [["Tom", True], [" has ", False], ["3 apples", True], [QUESTION[16:], False]],
-    }  # fmt: skip
-
-
-def test_the_coverage_is_that_of_the_index_which_the_build_used(tmp_path: Path) -> None:
-    """work/ may hold indexes of earlier recipes; a manifest that names its need tells which is its own."""
-    write_build(tmp_path, [])
-    write_coverage(tmp_path, "index-decontaminate-1", "mine", {"gsm8k": 1})
-    write_coverage(tmp_path, "index-decontaminate-2", "stale", {"old": 5})
-    about = orjson.loads((tmp_path / "manifest.json").read_bytes())
-    about["stages"][5]["need"] = "mine"
-    ds.write_json(tmp_path / "manifest.json", about)
-
-    assert [b["benchmark"] for b in figures(tmp_path)["contamination"]["benchmarks"]] == ["gsm8k"]
-
-
-def test_samples_and_cost(found: dict[str, Any]) -> None:
-    """Documents of the corpus by source and language; times and memory under one key."""
-    kinds = {(s["source"], s["language"]): [d["id"] for d in s["documents"]] for s in found["samples"]}
-
-    assert kinds == {("book", "zh"): ["k3"], ("web", "en"): ["k1", "k2"]}
-    assert found["samples"][0]["documents"][0] == {
-        "id": "k3", "url": None, "origin": "o/k3", "source": "book", "language": "zh", "math_score": None,
-        "quality_score": None, "language_score": None, "tokens": 1 << 21, "text": "三",
-    }  # fmt: skip
-    assert found["cost"] == {
-        "seconds": 3.25,
-        "passes": [
-            {"kind": "map", "stages": [s], "wall_s": 1.5, "cpu_s": 2.5, "peak_rss_mb": 300}
-            for s in ("ingest", "tokens")
-        ],
-        "stages_cpu_s": [{"stage": "ingest", "cpu_s": 2.0}, {"stage": "tokens", "cpu_s": 0.5}],
-        "peak_rss_mb": 300,
-    }
-
-
-def many() -> list[Doc]:
-    """2,500 documents of 60 hosts: kept, removed for 120 reasons, and 30 clusters of duplicates."""
-    docs = []
-    for n in range(2500):
-        name = ds.document_id(f"o/{n}")
-        if n < 900:
-            docs.append(doc(name, f"text {n}", host=f"h{n % 60}.org", language="en", tokens=n, math_score=n / 900))
-        elif n < 1500:
-            docs.append(doc(name, f"text {n}", stage="ingest", reason=f"not_html:type/{n % 120}"))
-        else:
-            kept = ds.document_id(f"o/{n % 30}")
-            line = {"kept": kept, "similarity": 0.8}
-            docs.append(doc(name, f"text {n}", stage="minhash_dedup", reason="near_duplicate", evidence=[line]))
-    return docs
-
-
-def test_figures_do_not_depend_on_how_rows_are_cut_into_shards(tmp_path: Path) -> None:
-    """Samples, clusters and counts are the same for one shard of several row groups and for seven small ones."""
-    docs = many()
-    one, seven = (figures(write_build(tmp_path / str(n), docs, n)) for n in (1, 7))
-    for found in (one, seven):
-        found["build"].pop("datasets")
-
-    assert one == seven
-    kept = sorted(docs[:900], key=lambda d: d["id"])[:10]
-    assert [(d["id"], d["text"]) for d in one["samples"][0]["documents"]] == [(d["id"], d["text"]) for d in kept]
-    assert (len(one["composition"]["by_host"]), one["composition"]["other_hosts"]["documents"]) == (50, 150)
-    assert [len(r["samples"]) for r in one["removed"]] == [5] * 100 + [0] * 21
-    assert len(one["duplicates"]["clusters"]) == 20
-    assert one["duplicates"]["clusters_left_out"] == 10
-    cluster = one["duplicates"]["clusters"][0]
-    own = docs[int(cluster["text"].removeprefix("text "))]
-    assert (own["id"], cluster["documents"]) == (cluster["kept"], 34)
-    members = sorted(d["id"] for d in docs[1500:] if d["evidence"][0]["kept"] == own["id"])[:3]
-    assert [m["id"] for m in cluster["members"]] == members
-
-
-def test_a_folder_without_a_build_is_named(tmp_path: Path) -> None:
-    """One line that says what is missing."""
-    with pytest.raises(InputError, match="no finished build here"):
-        figures(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("part", "whole", "expected"),
-    [(0, 0, "0 %"), (0, 9, "0 %"), (9, 9, "100 %"), (1, 3, "33 %"), (1, 250, "0.4 %"), (1, 9999, "< 0.1 %"),
-     (9998, 9999, "> 99.9 %"), (995, 1000, "99.5 %")],
-)  # fmt: skip
-def test_only_nothing_is_0_percent_and_only_all_is_100(part: int, whole: int, expected: str) -> None:
-    """Rounding hides neither the last document nor the first."""
-    assert percent(part, whole) == expected
-
-
-def test_common_tokens_are_marked_on_both_sides() -> None:
-    """The tokens are those of the decontamination: commands, numbers, single Chinese characters, case folded."""
-    left, right = side_by_side(r"已知 X = \dfrac{1}{2}，求 y。", r"已知 x=\frac 1 2, 则 y")
-
-    assert left == [("已知 X = \\dfrac{1}{2", True), ("}，求 ", False), ("y", True), ("。", False)]
-    assert right == [("已知 x=\\frac 1 2", True), (", 则 ", False), ("y", True)]
-    assert side_by_side("", "a") == ([], [("a", False)])
-
-
-# --- the page ---------------------------------------------------------------------------------------------------------
+from fake_build import STAGES, doc, line, write_build
+
+from pipelines.audit.charts import charts, labels
+from pipelines.audit.figures import figures
+from pipelines.audit.report import write_report
 
 PAYLOADS = (
     "<script>document.title='ran'</script>",
@@ -470,20 +52,64 @@ def test_hostile_text_is_escaped_wherever_it_stands(hostile: Path) -> None:
     html = (hostile / "report.html").read_text("utf-8")
     beyond = [p for p in PAYLOADS if p in html]
 
-    assert beyond == ["{{7*7}}{% raw %}", "</script>"][:1]
+    assert beyond == ["{{7*7}}{% raw %}"]  # braces are plain text once the page is written
     assert not any(tag in html for tag in ("<script", "<img", "<svg onload", "\x00", "\u202e"))
     assert html.count("<title>") == 1
     assert html.count("<style>") == 1
-    assert html.count("<svg ") == len(charts(visible(figures(hostile)))) == 9
+    assert html.count("<svg ") == len(charts(figures(hostile))) == 8
     assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in html
 
 
 def test_charts_escape_names_from_documents(hostile: Path) -> None:
-    """Also where nothing has made control characters visible before, and in attributes for screen readers."""
+    """Also when they are drawn by themselves, where nothing has made control characters visible before."""
     for svg in charts(figures(hostile)).values():
-        assert not any(
-            tag in svg for tag in ("<script", "<img", "onload=document.title='ran'>", "</style>", "</title>")
-        )
+        assert not any(tag in svg for tag in ("<script", "<img", "<svg onload", "</style>", "</title>", "\u202e"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nul \x00",
+        "\uffff",
+        "constructor",
+        "__proto__",
+        "😀" * 40,
+        "e\u0301" * 9999,
+        "",
+        "中" * 99,
+        "\u2028",
+        "\\",
+        "'\"\n",
+    ],
+)
+def test_names_that_break_the_renderer_are_drawn(name: str) -> None:
+    """A control character ends vl-convert's process; a cut surrogate pair, `constructor` or U+2028 its drawing."""
+    amounts = {"documents": 2, "kept": 2, "removed": 1, "cpu_s": 1.0, "lcs": [1]}
+    row = {**dict.fromkeys(["stage", "reason", "source", "language", "benchmark", "split"], name), **amounts}
+    found = {
+        "funnel": {"stages": [row, row]},
+        "removed": [row, row],
+        "composition": {by: [row] for by in ("by_source", "by_language", "by_source_language")},
+        "histograms": {},
+        "contamination": {"benchmarks": [row, row], "lcs_edges": [0, 1]},
+        "cost": {"stages_cpu_s": [row, row]},
+    }
+
+    assert list(charts(found)) == ["funnel", "reasons", "composition", "benchmarks", "lcs", "cost"]
+
+
+def test_labels_are_short_and_differ() -> None:
+    """Two media types that begin alike are two bars."""
+    nbsp = "\u00a0"
+
+    assert labels(
+        ["not_html:application/vnd.a", "not_html:application/vnd.bc", "not_html:application/vnd.bd", None]
+    ) == [
+        f"not_html:application/vnd.a{nbsp}",
+        f"not_html:application/vnd.b…{nbsp}",
+        f"not_html:application/vnd.b…{nbsp}{nbsp}",
+        f"none{nbsp}",
+    ]
 
 
 def test_json_keeps_what_the_page_makes_visible(hostile: Path) -> None:

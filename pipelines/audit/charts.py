@@ -1,13 +1,15 @@
 """Charts of the report as static SVG: Altair describes them, vl-convert draws them, without a browser or a network.
 
-Names from documents (languages, benchmarks) reach the drawing only as data, which the SVG writer escapes. Colours are of
-middle brightness and the ground is transparent, so that one drawing serves a light and a dark page; the page's style
-gives text its colour.
+Names from documents (languages, media types, benchmarks) reach the drawing only as data, which the SVG writer escapes;
+`labels` says what else they need. Colours are of middle brightness and the ground is transparent, so that one drawing
+serves a light and a dark page; the page's style gives text its colour.
 """
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,10 +17,14 @@ if TYPE_CHECKING:
 
 KEPT, REMOVED, PLAIN = "#3f87c5", "#d17a33", "#4a9a8b"
 PALETTE = ["#4a9a8b", "#a873b5", "#b59a35", "#c9617a", "#6a7fd0", "#a0765a", "#7d8894"]
-WIDTH, LABEL_WIDTH = 270, 130  # together what a telephone shows
+WIDTH = 270  # of the bars; with labels a chart is as wide as a telephone
 TOP_BENCHMARKS = 20
 TOP_REASONS = 8
-_MARGIN = 1.08  # of the longest bar, for its number
+LABEL_COLUMNS = 26  # letters; a Chinese character counts as two
+_MARGIN = 1.08  # longest bar to the end of its axis
+_PICTURES = {**{c: 0x2400 + c for c in range(0x20) if chr(c) not in "\t\n\r"}, 0x7F: 0x2421}
+_HIDDEN = [*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xFDD0, 0xFDF0), 0xFFFE, 0xFFFF]
+_VISIBLE = {**_PICTURES, **dict.fromkeys(_HIDDEN, 0xFFFD)}
 
 
 def charts(figures: dict[str, Any]) -> dict[str, str]:
@@ -36,9 +42,41 @@ def charts(figures: dict[str, Any]) -> dict[str, str]:
         },
         "benchmarks": _benchmarks(contamination["benchmarks"]),
         "lcs": _lcs(contamination),
-        "cost": _bars(figures["cost"]["stages_cpu_s"], "stage", "cpu_s", "processor seconds"),
+        "cost": _cost(figures["cost"]["stages_cpu_s"]),
     }
     return {name: _svg(chart) for name, chart in found.items() if chart is not None}
+
+
+def visible(text: str) -> str:
+    """The text with control characters, marks that turn the direction of text, and non-characters made visible.
+
+    They can hide or reorder what stands beside them; and most are not XML, at which vl-convert ends the process.
+    """
+    return text.translate(_VISIBLE)
+
+
+def labels(names: Iterable[str | None]) -> list[str]:
+    """A label for each name: visible, short, and unlike the others.
+
+    Cut here, since Vega cuts between the halves of a surrogate pair and then fails; and with a no-break space at the
+    end, since Vega looks names up in JavaScript objects, where `constructor` is something else.
+    """
+    made: list[str] = []
+    for name in names:
+        label = _shortened(visible("none" if name is None else name)) + "\u00a0"
+        while label in made:
+            label += "\u00a0"
+        made.append(label)
+    return made
+
+
+def _shortened(text: str) -> str:
+    columns = 0
+    for place, char in enumerate(text):
+        columns += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+        if columns > LABEL_COLUMNS:
+            return text[:place] + "…"
+    return text
 
 
 def _svg(chart: alt.Chart) -> str:
@@ -53,56 +91,54 @@ def _svg(chart: alt.Chart) -> str:
             "gridColor": "#888",
             "gridOpacity": 0.25,
             "titleFontWeight": "normal",
-            "labelLimit": LABEL_WIDTH,
+            "labelLimit": 0,
         },
-        legend={"orient": "top", "title": None, "labelLimit": LABEL_WIDTH, "columns": 4},
+        legend={"orient": "top", "title": None, "labelLimit": 0, "columns": 4},
     )
     return str(vl_convert.vegalite_to_svg(drawn.to_dict()))
 
 
 def _funnel(stages: list[dict[str, Any]]) -> alt.Chart | None:
     rows = [
-        {"stage": s["stage"], "documents": s[part], "part": part, "order": i}
-        for s in stages
-        for i, part in enumerate(("kept", "removed"))
+        {"name": name, "place": place, "documents": stage[part], "part": part, "order": order}
+        for place, (name, stage) in enumerate(zip(labels(s["stage"] for s in stages), stages, strict=True))
+        for order, part in enumerate(("kept", "removed"))
     ]
-    return _stacked(rows, "stage", [("kept", KEPT), ("removed", REMOVED)], [s["stage"] for s in stages])
-
-
-def _reasons(removed: list[dict[str, Any]]) -> alt.Chart | None:
-    rows = [{"reason": f"{r['stage']}: {r['reason']}", "documents": r["documents"]} for r in removed[:TOP_REASONS]]
-    return _bars(rows, "reason", "documents", "documents removed")
+    return _stacked(rows, [KEPT, REMOVED])
 
 
 def _composition(composition: dict[str, Any]) -> alt.Chart | None:
     """Documents by source, in the colours of their languages; all but the first six languages are `other`."""
-    languages = [row["language"] or "none" for row in composition["by_language"]]
-    named = languages[: len(PALETTE) - 1]
-    counts: Counter[tuple[str, str]] = Counter()
+    sources = [row["source"] for row in composition["by_source"]]
+    languages = [row["language"] for row in composition["by_language"]]
+    names, parts = labels(sources), labels([*languages[: len(PALETTE) - 1], "other"])
+    counts: Counter[tuple[int, int]] = Counter()
     for row in composition["by_source_language"]:
-        language = row["language"] or "none"
-        counts[row["source"] or "none", language if language in named else "other"] += row["documents"]
-    parts = [*named, *(["other"] if len(languages) > len(named) else [])]
-    rows = [{"source": s, "documents": n, "part": lang, "order": parts.index(lang)} for (s, lang), n in counts.items()]
-    colours = list(zip(parts, PALETTE, strict=False))
-    return _stacked(rows, "source", colours, [row["source"] or "none" for row in composition["by_source"]])
+        order = min(languages.index(row["language"]), len(parts) - 1)
+        counts[sources.index(row["source"]), order] += row["documents"]
+    rows = [
+        {"name": names[place], "place": place, "documents": n, "part": parts[order], "order": order}
+        for (place, order), n in counts.items()
+    ]
+    return _stacked(rows, PALETTE)
 
 
-def _stacked(
-    rows: list[dict[str, Any]], name: str, colours: list[tuple[str, str]], order: list[str]
-) -> alt.Chart | None:
+def _stacked(rows: list[dict[str, Any]], colours: list[str]) -> alt.Chart | None:
+    """A bar for each name, by `place`, of parts, by `order`.
+
+    Sorted by numbers: a list of names to sort by, or to colour, becomes part of a Vega expression, which is code.
+    """
     import altair as alt
 
     if not any(row["documents"] for row in rows):
         return None
-    scale = alt.Scale(domain=[c[0] for c in colours], range=[c[1] for c in colours])
     return (
         alt.Chart(alt.Data(values=rows), width=WIDTH, height={"step": 22})
         .mark_bar()
         .encode(
             x=alt.X("documents:Q", title="documents", axis=_counts()),
-            y=alt.Y(f"{name}:N", title=None, sort=order),
-            color=alt.Color("part:N", scale=scale),
+            y=alt.Y("name:N", title=None, sort=alt.EncodingSortField("place", "min")),
+            color=alt.Color("part:N", sort=alt.EncodingSortField("order", "min"), scale=alt.Scale(range=colours)),
             order=alt.Order("order:Q"),
         )
     )
@@ -132,7 +168,7 @@ def _histogram(name: str, edges: list[float], parts: dict[str, list[int]]) -> al
     colours = [{"kept": KEPT, "removed": REMOVED}.get(part, PLAIN) for part in parts]
     legend = {} if len(parts) > 1 else {"legend": None}
     return (
-        alt.Chart(alt.Data(values=rows), width=WIDTH + LABEL_WIDTH // 2, height=150)
+        alt.Chart(alt.Data(values=rows), width=WIDTH + 50, height=150)
         .mark_bar(binSpacing=1)
         .encode(
             x=alt.X("low:Q", bin="binned", scale=scale, title=None, axis=shares),
@@ -144,13 +180,19 @@ def _histogram(name: str, edges: list[float], parts: dict[str, list[int]]) -> al
     )
 
 
+def _reasons(removed: list[dict[str, Any]]) -> alt.Chart | None:
+    bars = [(r["reason"], r["documents"]) for r in removed[:TOP_REASONS]]
+    return _bars(bars, "documents removed")
+
+
 def _benchmarks(benchmarks: list[dict[str, Any]]) -> alt.Chart | None:
-    found = [
-        {"benchmark": f"{b['benchmark']} / {b['split']}", "documents": b["documents"]}
-        for b in sorted(benchmarks, key=lambda b: -b["documents"])
-        if b["documents"]
-    ]
-    return _bars(found[:TOP_BENCHMARKS], "benchmark", "documents", "documents removed")
+    hit = sorted((b for b in benchmarks if b["documents"]), key=lambda b: -b["documents"])
+    bars = [(f"{b['benchmark']} / {b['split']}", b["documents"]) for b in hit[:TOP_BENCHMARKS]]
+    return _bars(bars, "documents removed")
+
+
+def _cost(stages: list[dict[str, Any]]) -> alt.Chart | None:
+    return _bars([(s["stage"], s["cpu_s"]) for s in stages], "processor seconds")
 
 
 def _lcs(contamination: dict[str, Any]) -> alt.Chart | None:
@@ -158,20 +200,20 @@ def _lcs(contamination: dict[str, Any]) -> alt.Chart | None:
     return _histogram("lcs", contamination["lcs_edges"], {"lines of evidence": counts})
 
 
-def _bars(rows: list[dict[str, Any]], name: str, amount: str, title: str) -> alt.Chart | None:
+def _bars(bars: list[tuple[str, float]], title: str) -> alt.Chart | None:
     import altair as alt
 
-    if not any(row[amount] for row in rows):
+    longest = max((amount for _, amount in bars), default=0)
+    if not longest:
         return None
-    longest = max(row[amount] for row in rows)
-    step = 1 if isinstance(longest, int) else 0.01
-    bars = alt.Chart(alt.Data(values=rows), width=WIDTH, height={"step": 22}).encode(
-        x=alt.X(
-            f"{amount}:Q",
-            title=title,
-            scale=alt.Scale(domainMax=longest * _MARGIN),
-            axis=alt.Axis(format=",~f", tickCount=4, tickMinStep=step),
-        ),
-        y=alt.Y(f"{name}:N", title=None, sort=[row[name] for row in rows]),
+    names = labels(name for name, _ in bars)
+    rows = [{"name": n, "place": i, "amount": bar[1]} for i, (n, bar) in enumerate(zip(names, bars, strict=True))]
+    axis = alt.Axis(format=",~f", tickCount=4, tickMinStep=1 if isinstance(longest, int) else 0.01)
+    return (
+        alt.Chart(alt.Data(values=rows), width=WIDTH, height={"step": 22})
+        .mark_bar(color=PLAIN)
+        .encode(
+            x=alt.X("amount:Q", title=title, scale=alt.Scale(domainMax=longest * _MARGIN), axis=axis),
+            y=alt.Y("name:N", title=None, sort=alt.EncodingSortField("place", "min")),
+        )
     )
-    return bars.mark_bar(color=PLAIN)

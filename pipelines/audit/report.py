@@ -10,13 +10,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from pipelines.audit.charts import charts, visible
 from pipelines.audit.figures import figures, percent
 from pipelines.dataset import write_bytes, write_json
 
 SHOWN_REASONS = 4  # of a stage, in the table of the funnel; all of them stand further down
-_PICTURES = {**{c: 0x2400 + c for c in range(0x20) if chr(c) not in "\t\n\r"}, 0x7F: 0x2421}
-_HIDDEN = [*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xFDD0, 0xFDF0), 0xFFFE, 0xFFFF]
-_VISIBLE = {**_PICTURES, **dict.fromkeys(_HIDDEN, 0xFFFD)}
 
 
 def write_report(build: Path) -> None:
@@ -34,9 +32,7 @@ def page(found: dict[str, Any]) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    from pipelines.audit.charts import charts
-
-    shown = visible(found)
+    shown = _all_visible(found)
     env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters.update(number=number, percent=percent, measure=measure)
     room = files("pipelines.audit")
@@ -46,17 +42,14 @@ def page(found: dict[str, Any]) -> str:
     return template.render(f=shown, charts=drawn, style=style, shown_reasons=SHOWN_REASONS)
 
 
-def visible(value: Any) -> Any:
-    """The value with control characters, marks that turn the direction of text, and non-characters made visible.
-
-    A NUL would end what a browser reads as text, and the others can hide or reorder what stands beside them.
-    """
+def _all_visible(value: Any) -> Any:
+    """The value with every text in it made visible; a NUL would end what a browser reads as text."""
     if isinstance(value, str):
-        return value.translate(_VISIBLE)
+        return visible(value)
     if isinstance(value, dict):
-        return {visible(k): visible(v) for k, v in value.items()}
+        return {_all_visible(k): _all_visible(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [visible(v) for v in value]
+        return [_all_visible(v) for v in value]
     return value
 
 

@@ -105,7 +105,7 @@ class Histogram:
 def bounded(column: pa.ChunkedArray, edges: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The values of a column without nulls, not-a-numbers left out, moved to the nearest edge where outside."""
     values = np.round(column.to_numpy().astype(np.float64), _SCORE_DECIMALS)
-    return np.clip(values[~np.isnan(values)], edges[0], edges[-1])
+    return np.asarray(np.clip(values[~np.isnan(values)], edges[0], edges[-1]))
 
 
 def share_edges() -> npt.NDArray[np.float64]:
@@ -115,7 +115,7 @@ def share_edges() -> npt.NDArray[np.float64]:
 
 def doubling_edges() -> npt.NDArray[np.float64]:
     """Edges of bins that double, from 1 to 2**20."""
-    return 2.0 ** np.arange(BINS + 1)
+    return np.exp2(np.arange(BINS + 1, dtype=np.float64))
 
 
 class Places:
