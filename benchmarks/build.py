@@ -1,10 +1,11 @@
 """The whole build by stage, and its first two stages against datatrove's on the same WARC files.
 
-    python benchmarks/build.py DATA CODE        DATA: folder with raw/ and benchmarks/; CODE: folder of code as JSON lines
+    python benchmarks/build.py DATA CODE
 
+DATA: folder with raw/ and benchmarks/. CODE: folder of source code as JSON lines.
 Ours: ingest and extract (resiliparse), shards committed. Peer: datatrove's WarcReader, Trafilatura and JsonlWriter
-with their defaults. Both with one worker; in turns; megabytes of raw input for each processor second. No peer does the rest
-of the path, so that is measured alone.
+with their defaults. Both with one worker, in turns, in megabytes of raw input for each processor second. No peer does
+the rest of the path, so that is measured alone.
 """
 
 from __future__ import annotations
@@ -126,9 +127,7 @@ def main() -> None:
         print(f"  {stage:16} {spent:7.2f} CPU s  {100 * spent / sum(cost.values()):4.0f} %")
     total = sum(one["cost"]["cpu_s"] for one in manifest["passes"])
     peak = max(one["cost"]["peak_rss_mb"] for one in manifest["passes"])
-    print(
-        f"real build: {size:.0f} MB, {total:.1f} CPU s in ranks, {manifest['wall_s']:.1f} s in all, worker peak {peak} MB"
-    )
+    print(f"real build: {size:.0f} MB, {total:.1f} CPU s in ranks, {manifest['wall_s']:.1f} s in all, peak {peak} MB")
     record("real build", size / total, "MB of raw input per CPU second and core")
     record("real build, memory of a worker", peak, "MB")
 
