@@ -158,6 +158,22 @@ def test_a_truncated_warc_record_is_a_verdict(tmp_path: Path, packed: bool) -> N
     assert [t for _, t in found] == [PAGE.decode(), "!truncated_record"]
 
 
+def test_wet_conversions_are_texts(tmp_path: Path) -> None:
+    """The text of a conversion record is taken as it is; one that breaks off is a verdict."""
+    body = "Let x be prime. 设 x 为质数。".encode()
+    head = b"WARC/1.0\r\nWARC-Type: conversion\r\nWARC-Target-URI: http://a.example/x\r\nContent-Type: text/plain\r\n"
+    one = head + b"Content-Length: %d\r\n\r\n" % len(body) + body + b"\r\n\r\n"
+    found = read(tmp_path, "a.warc.wet", one + one[:-20], format="wet")
+
+    assert [t for _, t in found] == [body.decode(), "!truncated_record"]
+
+
+def test_html_files_are_pages(tmp_path: Path) -> None:
+    """One document a file; what is no page is a verdict."""
+    assert read(tmp_path, "a.html", PAGE, format="html") == [("s/a.html", PAGE.decode())]
+    assert read(tmp_path, "b.html", b"%PDF-1.4 <", format="html") == [("s/b.html", "!not_html")]
+
+
 def test_garbage_in_the_place_of_a_warc_is_a_verdict(tmp_path: Path) -> None:
     """A file that is no WARC gives one rejected record with the parser's words."""
     assert read(tmp_path, "a.warc", b"hello\n" * 50, format="warc") == [("s/a.warc#after-0", "!broken_archive")]
