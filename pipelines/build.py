@@ -101,9 +101,9 @@ class Build:
         assert stage.config is not None
         artefact = pending.get(stage.name)
         if isinstance(stage.config, RecallStage):
-            artefact = prepare_model(self.plan, stage)
+            artefact = prepare_model(self.plan, stage, self.events)
         elif isinstance(stage.config, DecontaminateStage):
-            artefact = prepare_index(self.plan, stage)
+            artefact = prepare_index(self.plan, stage, self.events)
         return StageSpec(stage.name, stage.config, artefact)
 
     def _run_pass(self, engine: Engine, one: Pass, task: Task) -> None:
@@ -201,7 +201,7 @@ def locked(out: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def prepare_model(plan: Plan, stage: PlannedStage) -> Artefact:
+def prepare_model(plan: Plan, stage: PlannedStage, events: Events) -> Artefact:
     """The recall model: the one that is given, or one trained from the seeds, once for each key."""
     from filters.classifier import TrainParams, train
 
@@ -213,6 +213,7 @@ def prepare_model(plan: Plan, stage: PlannedStage) -> Artefact:
         return Artefact(str(path), ds.file_sha256(path)[0])
     root = plan.work / f"model-{stage.name}-{stage.need[:KEY_CHARS]}"
     if not (root / "manifest.json").exists():
+        events.note("training the recall classifier")
         root.mkdir(parents=True, exist_ok=True)
         texts = {
             label: read_texts([p for _, p in files], config.text_field)
@@ -236,7 +237,7 @@ def prepare_model(plan: Plan, stage: PlannedStage) -> Artefact:
     return _artefact(root, "model.bin")
 
 
-def prepare_index(plan: Plan, stage: PlannedStage) -> Artefact:
+def prepare_index(plan: Plan, stage: PlannedStage, events: Events) -> Artefact:
     """The index of the benchmarks, built once for each key."""
     from decontam.benchmarks import load_benchmarks
     from decontam.index import build_index
@@ -246,6 +247,7 @@ def prepare_index(plan: Plan, stage: PlannedStage) -> Artefact:
     assert stage.need is not None
     root = plan.work / f"index-{stage.name}-{stage.need[:KEY_CHARS]}"
     if not (root / "manifest.json").exists():
+        events.note("indexing the benchmarks")
         fields = None if config.fields is None else dict(config.fields)
         paths = [Path(p) for p in resolve(config.against, plan.base)]
         index = build_index(load_benchmarks(paths, fields), config.ngram)  # type: ignore[arg-type]

@@ -268,6 +268,16 @@ class Dataset:
                     yield pa.Table.from_batches([batch])
 
 
+def read_build(build: Path) -> dict[str, Any]:
+    """The manifest of a whole build; InputError where there is none."""
+    try:
+        found: dict[str, Any] = orjson.loads((build / "manifest.json").read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        msg = f"{build}: no finished build here ({error}); give the folder that `build` wrote"
+        raise InputError(msg) from error
+    return found
+
+
 def open_shard(root: Path, shard: Shard) -> pq.ParquetFile:
     """The shard's file after its size and SHA-256 were found to be those of the manifest."""
     path = root / shard.path

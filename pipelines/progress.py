@@ -21,8 +21,11 @@ class Events:
     def rank_done(self, one: Pass, rank: int) -> None:
         """One of its ranks is done."""
 
-    def finished(self, one: Pass, done: dict[str, Any] | None) -> None:
-        """A pass is on disk; None where it was there already."""
+    def finished(self, one: Pass, done: dict[str, Any]) -> None:
+        """A pass is on disk."""
+
+    def note(self, text: str) -> None:
+        """Something that takes a while begins."""
 
 
 class Bars(Events):
@@ -48,9 +51,13 @@ class Bars(Events):
     def rank_done(self, one: Pass, rank: int) -> None:  # noqa: ARG002 - the signature of Events
         self._bar.update()
 
-    def finished(self, one: Pass, done: dict[str, Any] | None) -> None:
+    def note(self, text: str) -> None:
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def finished(self, one: Pass, done: dict[str, Any]) -> None:
         self._bar.close()
-        if self.quiet or done is None:
+        if self.quiet:
             return
         cost = done["cost"]["stages_cpu_s"]
         if one.kind == "reduce":

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters.errors import InputError
-from pipelines.dataset import TYPED, Dataset
+from pipelines.dataset import TYPED, Dataset, read_build
 
 _SHOWN_CHARS = 200
 _SCORES = ("language", "language_score", "math_score", "quality_score", "tokens")
@@ -31,7 +31,7 @@ def trace(build: Path, document: str) -> dict[str, Any]:
 
     Raises InputError where the build has no document of that id.
     """
-    manifest = _manifest(build)
+    manifest = read_build(build)
     columns = ["id", *TYPED, "text"]
     removed = find_rows(build / "removed", "id", document, [*columns, "stage", "reason", "score"])
     kept = find_rows(build / "corpus", "id", document, columns)
@@ -44,15 +44,6 @@ def trace(build: Path, document: str) -> dict[str, Any]:
         "lives": [_life(row, manifest, evidence) for row in (*kept, *removed)],
         "similar_removed": _removed_for(build, document),
     }
-
-
-def _manifest(build: Path) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = orjson.loads((build / "manifest.json").read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        msg = f"{build}: no finished build here ({error}); give with --build the folder that `build` wrote"
-        raise InputError(msg) from error
-    return found
 
 
 def _life(row: dict[str, Any], manifest: dict[str, Any], evidence: list[dict[str, Any]]) -> dict[str, Any]:

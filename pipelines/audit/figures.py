@@ -15,10 +15,9 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.errors import InputError
 from pipelines.audit.evidence import DECONTAMINATE, EXACT, NEAR, Clusters, Contamination, read_coverage
 from pipelines.audit.tallies import Histogram, Places, Smallest, Tally, doubling_edges, fetch, share_edges
-from pipelines.dataset import Dataset
+from pipelines.dataset import Dataset, read_build
 
 TOP_HOSTS = 50
 SAMPLED_REASONS = 100  # those with most documents; a crawl has thousands of media types
@@ -54,7 +53,7 @@ def figures(build: Path) -> dict[str, Any]:
 
     Raises InputError where there is no finished build, or its files are not those of its manifests.
     """
-    manifest = read_manifest(build)
+    manifest = read_build(build)
     data = {name: Dataset.load(build / name) for name in ("corpus", "removed", "evidence", "ledger")}
     ledger = _Ledger(data["ledger"])
     evidence = _Evidence(data["evidence"], ledger)
@@ -81,16 +80,6 @@ def figures(build: Path) -> dict[str, Any]:
         "samples": corpus.samples(),
         "cost": _cost(manifest),
     }
-
-
-def read_manifest(build: Path) -> dict[str, Any]:
-    """The manifest of a build; InputError where there is none."""
-    try:
-        found: dict[str, Any] = orjson.loads((build / "manifest.json").read_bytes())
-    except (OSError, orjson.JSONDecodeError) as error:
-        msg = f"{build}: no finished build here ({error}); give the folder that `build` wrote"
-        raise InputError(msg) from error
-    return found
 
 
 # --- what the manifest says -------------------------------------------------------------------------------------------
