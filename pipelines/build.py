@@ -44,6 +44,7 @@ PUBLIC = {
     "ledger": ("ledger", ds.LEDGER),
 }
 EVIDENCE = "evidence"
+SHOWN_UNREAD = 20  # names of files in the manifest that no source takes
 
 
 @dataclass
@@ -166,6 +167,7 @@ class Build:
                 for s, _ in self.plan.states()
             ],
             "skipped": totals["skipped"],
+            "unread_files": {"count": len(self.plan.unread), "first": list(self.plan.unread[:SHOWN_UNREAD])},
             "passes": [self._pass_entry(p) for p in self.plan.passes],
             "versions": versions(),
         }

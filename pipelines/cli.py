@@ -95,10 +95,14 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     if as_json:
         _print_json(manifest)
         return
-    figures = manifest["documents"]
+    figures, unread = manifest["documents"], manifest["unread_files"]
     if not manifest["fresh"]:
         click.echo(f"nothing to do: {plan.out} holds this build already")
     click.echo(f"read {figures['read']:,}  kept {figures['kept']:,}  removed {figures['removed']:,}")
+    if unread["count"]:
+        click.echo(
+            f"{unread['count']} files in the input folders are taken by no source: {', '.join(unread['first'][:3])}"
+        )
     click.echo(f"{plan.out / 'report.html'}")
 
 
@@ -136,6 +140,8 @@ def plan(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: boo
         return
     total = _size(sum(f.size for f in made.files))
     click.echo(f"{made.recipe.name}: {len(made.files)} files, {total}, {len(made.groups)} ranks -> {made.out}")
+    if made.unread:
+        click.echo(f"  {len(made.unread)} files are taken by no source: {', '.join(made.unread[:3])}, …")
     for stage, state in states:
         click.echo(f"  {state:7} {stage.name:16} {stage.key[:16]}")
 

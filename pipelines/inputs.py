@@ -127,6 +127,17 @@ def inventory(recipe: Recipe, base: Path, cache: Path | None = None) -> list[Inp
     return files
 
 
+def unread_files(recipe: Recipe, base: Path, files: Sequence[InputFile]) -> list[str]:
+    """SOURCE/NAME of the files in the recipe's folders that no source takes, sorted: nothing is passed over unsaid."""
+    taken = {os.path.realpath(f.path) for f in files}
+    found: dict[str, str] = {}
+    for source in recipe.sources:
+        for folder in map(Path, resolve(source.path, base)):
+            for path in _walk(folder, ("",), source.name) if folder.is_dir() else []:
+                found.setdefault(os.path.realpath(path), f"{source.name}/{path.relative_to(folder).as_posix()}")
+    return sorted(name for path, name in found.items() if path not in taken)
+
+
 def _input_file(source: str, name: str, path: Path, known: dict[str, str]) -> InputFile:
     try:
         stat = path.stat()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filters.errors import InputError
 from pipelines import keys
-from pipelines.inputs import InputFile, group_files, inventory
+from pipelines.inputs import InputFile, group_files, inventory, unread_files
 from pipelines.recipe import DecontaminateStage, RecallStage, Recipe, Stage, stage_name
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import INGEST
@@ -55,6 +55,7 @@ class Plan:
     base: Path
     out: Path
     files: tuple[InputFile, ...]
+    unread: tuple[str, ...]
     passes: tuple[Pass, ...]
     groups: tuple[tuple[InputFile, ...], ...] = field(repr=False)
 
@@ -96,7 +97,8 @@ def make_plan(recipe: Recipe, base: Path, out: Path) -> Plan:
         raise InputError(msg)
     planned = _planned_stages(recipe, base, files)
     groups = tuple(group_files(files, recipe.shard_mb))
-    return Plan(recipe, base, out, tuple(files), tuple(_cut(planned)), groups)
+    unread = tuple(unread_files(recipe, base, files))
+    return Plan(recipe, base, out, tuple(files), unread, tuple(_cut(planned)), groups)
 
 
 def _planned_stages(recipe: Recipe, base: Path, files: list[InputFile]) -> list[PlannedStage]:

@@ -101,6 +101,7 @@ def manifest(docs: list[Doc], found: dict[str, ds.Dataset], stages: tuple[str, .
         "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in found.items()},
         "stages": counted,
         "skipped": {"record:warcinfo": 1},
+        "unread_files": {"count": 1, "first": ["pages/readme.docx"]},
         "passes": [
             {"kind": "map", "stages": ["ingest"], "folder": "m", "cost": {**cost, "stages_cpu_s": {"ingest": 2.0}}},
             {"kind": "map", "stages": ["tokens"], "folder": "n", "cost": {**cost, "stages_cpu_s": {"tokens": 0.5}}},

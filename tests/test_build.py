@@ -16,6 +16,7 @@ from datatrove.data import DocumentsPipeline
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from small import DEFAULT_STAGES, build, digests, plan, text, write_input, write_rows
 
+from filters.classifier import TrainParams, train
 from filters.errors import AccountingError, OutputError, UsageError
 from pipelines.build import Build, locked
 from pipelines.dataset import Dataset
@@ -212,6 +213,39 @@ def test_ids_from_records_survive_another_cut_into_files(tmp_path: Path) -> None
         contents.append(build(plan(folder, ids="record"))["datasets"]["corpus"]["content"])
 
     assert contents[0] == contents[1]
+
+
+def test_files_that_no_source_takes_are_named(root: Path) -> None:
+    """A file of another kind in an input folder is not read, and the manifest says so."""
+    (root / "in" / "notes.docx").write_bytes(b"PK")
+
+    assert build(plan(root))["unread_files"] == {"count": 1, "first": ["notes/notes.docx"]}
+
+
+def test_a_model_may_be_given(root: Path) -> None:
+    """A fastText file in the place of seeds; another file at the same path is another key."""
+    params = TrainParams(epochs=10, buckets=100_000)
+    train([text(i) for i in range(20)], ["breakfast with fresh bread and coffee"] * 20, params, root / "m.bin")
+    stages = [{"stage": "recall", "model": "m.bin"}]
+    write_rows(root / "in" / "other.jsonl", [{"text": "breakfast with coffee and fresh bread"}])
+    first = plan(root, stages=stages)
+
+    assert build(first)["documents"]["read"] == 30
+    assert ledger(root)[0] == ("ingest", "not_json")
+    removed = pa.concat_tables(Dataset.load(root / "out" / "removed").tables()).to_pylist()
+    assert "breakfast with coffee and fresh bread" in [r["text"] for r in removed if r["reason"] == "not_math"]
+    train([text(i) for i in range(19)], ["breakfast with fresh bread and coffee"] * 20, params, root / "m.bin")
+    assert plan(root, stages=stages).key != first.key
+
+
+def test_rows_may_hold_html(root: Path) -> None:
+    """With html: true the text column is a page, and its main content the document."""
+    page = f"<html><head><title>T</title></head><body><article><p>{text(1)}</p></article></body></html>"
+    write_rows(root / "pages" / "a.jsonl", [{"text": page}])
+    stages = [{"stage": "extract"}, {"stage": "quality", "min_tokens": 5}]
+    build(plan(root, stages=stages, path="pages", html=True))
+
+    assert pa.concat_tables(Dataset.load(root / "out" / "corpus").tables())["text"].to_pylist() == [text(1)]
 
 
 def test_trace_tells_the_life_of_kept_and_removed_documents(root: Path) -> None:

@@ -53,6 +53,7 @@ def test_the_figures_say_what_was_built(found: dict[str, Any], build: Path) -> N
         "documents": {"read": 9, "kept": 3, "removed": 6},
         "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in data.items()},
         "skipped": {"record:warcinfo": 1},
+        "unread_files": {"count": 1, "first": ["pages/readme.docx"]},
         "stages": [{"name": s, "key": f"key-{s}"} for s in STAGES],
     }
 

@@ -36,7 +36,8 @@ def figures(build: Path) -> dict[str, Any]:
 
     verdict        one sentence
     build          name, key, engine, versions, documents (read, kept, removed), datasets (rows, digest, content),
-                   stages (name, key), skipped (records of other kinds, by kind)
+                   stages (name, key), skipped (records of other kinds, by kind),
+                   unread_files (of the input folders, that no source takes: count, first)
     funnel         stages (stage, in, kept, removed, reasons), checks (check, left, right, holds), balanced
     composition    total, by_source, by_language, by_source_language, by_host (the first 50), other_hosts, by_licence:
                    documents, tokens (null where they were not counted), characters
@@ -86,7 +87,7 @@ def figures(build: Path) -> dict[str, Any]:
 
 
 def _about(manifest: dict[str, Any]) -> dict[str, Any]:
-    kept = ("name", "key", "engine", "versions", "documents", "datasets", "skipped")
+    kept = ("name", "key", "engine", "versions", "documents", "datasets", "skipped", "unread_files")
     stages = [{"name": s["name"], "key": s["key"]} for s in manifest["stages"]]
     return {**{k: manifest[k] for k in kept}, "stages": stages}
 
