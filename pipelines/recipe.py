@@ -140,8 +140,8 @@ class RecallStage(_Stage):
     """Mathematical documents by a fastText classifier, trained on seeds (or given)."""
 
     stage: Literal["recall"]
-    positive: str | list[str] = Field(default=(), description="seeds that are mathematics (JSONL or Parquet)")  # type: ignore[assignment]
-    negative: str | list[str] = Field(default=(), description="seeds that are not")  # type: ignore[assignment]
+    positive: str | list[str] = Field(default_factory=list, description="seeds that are mathematics (JSONL or Parquet)")
+    negative: str | list[str] = Field(default_factory=list, description="seeds that are not")
     model: str | None = Field(default=None, description="a fastText .bin to use instead of training one")
     text_field: str = Field(default="text", description="the seeds' text column")
     threshold: Share | dict[SourceKind, Share] = Field(
