@@ -58,8 +58,7 @@ class Build:
     def run(self) -> dict[str, Any]:
         """The build's manifest. Does nothing that is done; `manifest["fresh"]` says whether anything was."""
         with locked(self.plan.out):
-            manifest = self.plan.out / "manifest.json"
-            if manifest.exists() and (found := orjson.loads(manifest.read_bytes()))["key"] == self.plan.key:
+            if found := finished(self.plan):
                 return {**found, "fresh": False}
             started = time.perf_counter()
             engine = self.engine()
@@ -183,6 +182,16 @@ class Build:
             "folder": one.folder,
             "cost": done["cost"],
         }
+
+
+def finished(plan: Plan) -> dict[str, Any] | None:
+    """The manifest of the build, if it is this one and its datasets are there."""
+    try:
+        found = ds.read_build(plan.out)
+        whole = all(ds.Dataset.load(plan.out / name).is_there() for name in (*PUBLIC, EVIDENCE))
+    except InputError:
+        return None
+    return found if whole and found["key"] == plan.key else None
 
 
 @contextmanager

@@ -260,6 +260,10 @@ class Dataset:
         """The shards' files, in order."""
         return [self.root / s.path for s in self.shards]
 
+    def is_there(self) -> bool:
+        """Whether every shard has the size that the manifest says; `open_shard` looks at its bytes too."""
+        return all(p.is_file() and p.stat().st_size == s.bytes for p, s in zip(self.paths(), self.shards, strict=True))
+
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Row groups of all shards in order, checked; only some columns if asked."""
         for shard in self.shards:

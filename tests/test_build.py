@@ -71,6 +71,20 @@ def test_a_second_run_does_nothing(root: Path) -> None:
     assert digests(first) == digests(second)
 
 
+def test_a_corpus_that_was_deleted_is_put_together_again(root: Path) -> None:
+    """A manifest alone is no build: what is missing or cut is made anew from what the passes left."""
+    first = build(plan(root))
+    shards = sorted((root / "out" / "corpus").glob("*.parquet"))
+    shards[0].unlink()
+    second = build(plan(root))
+    (root / "out" / "ledger" / "manifest.json").unlink()
+    third = build(plan(root))
+
+    assert shards[0].exists()
+    assert [m["fresh"] for m in (first, second, third)] == [True, True, True]
+    assert digests(first) == digests(second) == digests(third)
+
+
 def test_another_threshold_runs_decontamination_and_what_follows(root: Path) -> None:
     """Nothing before the changed stage runs again, and its files are not touched."""
     build(plan(root))
