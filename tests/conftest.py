@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,3 +22,16 @@ def shared_data() -> Path:
     if not (folder / "raw").is_dir():
         pytest.skip(f"no real data in {folder}; set MATHCORPUS_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Any]:
+    """One Spark session for all tests."""
+    pytest.importorskip("pyspark", reason="the spark extra is not installed")
+    from pipelines.engine_spark import make_session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # workers import faulty.py
+        session = make_session(2, None)
+        yield session
+        session.stop()

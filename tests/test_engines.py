@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,6 @@ from pipelines.recipe_file import load_recipe
 from pipelines.stage import StageSpec, save_table
 
 pytest.importorskip("pyspark", reason="the spark extra is not installed")
-
-
-@pytest.fixture(scope="session")
-def spark() -> Iterator[Any]:
-    """One Spark session for all tests."""
-    from pipelines.engine_spark import make_session
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # workers import faulty.py
-        session = make_session(2, None)
-        yield session
-        session.stop()
 
 
 @pytest.fixture(scope="session")
