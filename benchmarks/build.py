@@ -10,9 +10,6 @@ the rest of the path, so that is measured alone.
 
 from __future__ import annotations
 
-import csv
-import datetime
-import platform
 import resource
 import subprocess
 import sys
@@ -23,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from common import ROOT, record
 
 from pipelines.build import Build
 from pipelines.engine import InlineEngine
 from pipelines.plan import make_plan
 from pipelines.recipe_file import load_recipe
 
-ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
 
 
@@ -89,21 +86,6 @@ def whole(data: Path, code: Path) -> dict[str, Any]:
             [program, "build", "examples/real.yaml", *settings], check=True, cwd=ROOT, capture_output=True
         )
         return {**orjson.loads(told.stdout), "wall_s": time.perf_counter() - started}
-
-
-def record(name: str, value: float, unit: str) -> None:
-    """Appends a row to results.csv."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    machine = f"{platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
-    path = ROOT / "benchmarks" / "results.csv"
-    fresh = not path.exists()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        if fresh:
-            rows.writerow(["date", "commit", "machine", "benchmark", "value", "unit"])
-        rows.writerow([datetime.date.today().isoformat(), commit.stdout.strip(), machine, name, f"{value:.3g}", unit])
 
 
 def main() -> None:

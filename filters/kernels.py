@@ -2,9 +2,9 @@
 
 Shape legend: B bytes, N documents, T tokens, F folded bytes. The slow twin is tests/naive.py.
 `_scan` knows the whole rule, one code point at a time, with what it knows of the open token in local
-variables, so that no character is read twice. `_skim` is its shortcut where no token is open: words,
-commands, short numbers and CJK characters, found 8 bytes at a time; it turns back where it is in doubt.
-Refused: 64-byte masks, three times as fast on plain words; LaTeX, group marks and folding do not fit them.
+variables, so that no character is read twice. Where no token is open, `filters.blocks` takes plain text
+64 bytes at a time, two to three times as fast, and hands back what it is in doubt about; `_scan` alone
+gives the same tokens.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.blocks import skim
 from filters.words import (
-    BYTE,
+    CJK,
+    DIGIT,
+    DIGIT_APART,
+    ENVIRONMENT,
+    IGNORED,
     LOWER_CASE,
+    MANY,
+    SEPARATOR,
     Int,
     absorb,
-    bytes_between,
     decode,
     finish,
     hash_bytes,
@@ -30,6 +36,7 @@ from filters.words import (
     lowest,
     put_utf8,
     run_length,
+    skip_environment,
     store64,
 )
 
@@ -39,18 +46,6 @@ _U64 = npt.NDArray[np.uint64]
 _I64 = npt.NDArray[np.int64]
 _Tables = tuple[_U32, _U32, _U64, _U64]  # folds, sequences, keys, values
 _Out = tuple[_U64, _I64, _I64, _U8, _I64]  # hashes, starts, ends, folded, folded_ends
-
-# Classes of a folded character. SEPARATOR is 0, so that unassigned code points need no entry.
-SEPARATOR = 0
-LETTER = 1
-DIGIT = 2
-LETTER_APART = 3
-DIGIT_APART = 4
-CJK = 5
-IGNORED = 6
-MANY = 7
-
-ENVIRONMENT = 1  # value of \begin and \end in the command table: no name is this word
 
 # What a number waits for after a character that may belong to it.
 _NOTHING = 0
@@ -64,28 +59,13 @@ _GROUP = 5  # a whole group mark: three digits
 # tokens (U+3316, six kana) and 12 folded bytes (U+FDFA, four words) for each of its bytes; the last code
 # point, command or 8-byte store of a segment may pass its border.
 _SEGMENT = 1 << 15
-_PAST_BORDER = 64
+_PAST_BORDER = 128
 _NO_TOKEN = (np.int64(0),) * 10  # what `_scan` knows of no open token; numba compiles once more for literals
 
 
 @jit
 def _is_operator(code: Int) -> bool:
     return code in (0x2A, 0x2B, 0x2D, 0x2F, 0x3C, 0x3D, 0x3E)  # * + - / < = >
-
-
-@jit
-def _skip_environment(data: _U8, at: Int, stop: Int) -> Int:
-    """Where "{name}" or "{name*}" at data[at] ends, or `at` if it is not there."""
-    if at >= stop or data[at] != 0x7B:
-        return at
-    after = at + 1
-    while after < stop and is_ascii_letter(data[after]):
-        after += 1
-    if after == at + 1:
-        return at
-    if after < stop and data[after] == 0x2A:
-        after += 1
-    return after + 1 if after < stop and data[after] == 0x7D else at
 
 
 @jit
@@ -97,9 +77,11 @@ def _emit(out: _Out, count: Int, begin: Int, put: Int, start: Int, end: Int) -> 
         word = load64(folded, at)
         value = absorb(value, word if put - at >= 8 else lowest(word, put - at))
     hashes[count] = finish(value, put - begin)
-    starts[count] = start
-    ends[count] = end
-    folded_ends[count] = put
+    if starts.size > 0:
+        starts[count] = start
+        ends[count] = end
+    if folded_ends.size > 0:
+        folded_ends[count] = put
     return count + 1
 
 
@@ -129,7 +111,7 @@ def _command(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     begin = put
     if keys[slot] == key:
         if values[slot] == ENVIRONMENT:
-            return _skip_environment(data, at, stop), count, put
+            return skip_environment(data, at, stop), count, put
         store64(folded, put, values[slot])
         put += run_length(letters(values[slot]))
     elif run < 8:
@@ -145,78 +127,6 @@ def _command(  # noqa: PLR0917 - numba takes arrays and scalars, by position
 
 
 @jit
-def _skim(  # noqa: PLR0917 - numba takes arrays and scalars, by position
-    data: _U8, last: Int, stop: Int, tables: _Tables, operators: bool, out: _Out, at: Int, count: Int, put: Int
-) -> tuple[Int, Int, Int]:
-    """What `_scan` would do, (at, count, put) after it, up to the first place that is not plain.
-
-    Plain are, before `last`: ASCII words, commands and short numbers, CJK characters, and separators.
-    """
-    folds = tables[0]
-    hashes, starts, ends, folded, folded_ends = out
-    while at + 9 <= last:
-        word = load64(data, at)
-        byte = np.int64(word & np.uint64(0xFF))
-        here, value = at, np.uint64(0)
-        if is_ascii_letter(byte):
-            run = run_length(letters(word))
-            while run == 8 and here + 16 <= last:
-                word |= LOWER_CASE
-                store64(folded, put + here - at, word)
-                value = absorb(value, word)
-                here += 8
-                word = load64(data, here)
-                run = run_length(letters(word))
-            word |= LOWER_CASE
-            if run == 8 or data[here + run] >= 0x80:
-                break
-        elif 0x30 <= byte <= 0x39:
-            dots = bytes_between(word, 0x2E, 0x2E)
-            run = run_length(bytes_between(word, 0x30, 0x39) | dots)
-            if run == 8 or dots & (dots << BYTE) != 0 or data[at + run] >= 0x80:
-                break
-            after = data[at + run]
-            if after in (0x7B, 0x5C) or (after == 0x2C and data[at + run + 1] >= 0x30):
-                break
-            if data[at + run - 1] == 0x2E:
-                run -= 1
-        elif byte < 0x80:
-            if byte == 0x5C:
-                if not is_ascii_letter(data[at + 1]):
-                    break
-                at, count, put = _command(data, at, stop, tables, out, count, put)
-                continue
-            at += 1
-            if not operators or not _is_operator(byte):
-                continue
-            at, run = here, 1
-        else:
-            if (word & np.uint64(0xC0C0F0)) != np.uint64(0x8080E0):
-                break
-            code = (byte & 0x0F) << 12 | np.int64(data[at + 1] & 0x3F) << 6 | np.int64(data[at + 2] & 0x3F)
-            entry = np.int64(folds[code])
-            if entry >> 24 == SEPARATOR and code >= 0x800 and not (operators and _is_operator(entry)):
-                at += 3
-                continue
-            if entry != CJK << 24 | code:  # never for an overlong form, since no code below 0x800 is CJK
-                break
-            run = 3
-        if run > 0:
-            word = lowest(word, run)
-            store64(folded, put + here - at, word)
-            value = absorb(value, word)
-        here += run
-        put += here - at
-        hashes[count] = finish(value, here - at)
-        starts[count] = at
-        ends[count] = here
-        folded_ends[count] = put
-        count += 1
-        at = here
-    return at, count, put
-
-
-@jit
 def _scan(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     data: _U8, stop: Int, limit: Int, tables: _Tables, operators: bool, out: _Out, state: Any
 ) -> Any:
@@ -225,12 +135,14 @@ def _scan(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     stop : end of the document, where one separator more is seen, which closes the last token.
     """
     folds, sequences, _, _ = tables
-    folded = out[3]
+    _, _, _, folded, folded_ends = out
     (at, count, put), opened = state
     kind, waits, begin, start, end, digits, decimal, mark_put, mark_end, late_start = opened
     while at < limit:
         if kind == SEPARATOR:
-            at, count, put = _skim(data, min(limit, stop), stop, tables, operators, out, at, count, put)
+            if folded_ends.size == 0:
+                put = np.int64(0)  # nobody wants the folded bytes: they are only held for the hash
+            at, count, put = skim(data, min(limit, stop), stop, tables, operators, out, at, count, put)
             if at >= limit:
                 break
         here = at
@@ -345,9 +257,12 @@ def _doubled(array: Any) -> Any:
 
 
 @jit
-def tokenise(data: _U8, offsets: _I64, tables: _Tables, operators: bool) -> tuple[_U64, _I64, _I64, _I64, _U8, _I64]:
+def tokenise(
+    data: _U8, offsets: _I64, tables: _Tables, operators: bool, spans: bool, folding: bool
+) -> tuple[_U64, _I64, _I64, _I64, _U8, _I64]:
     """The tokens of N documents: hashes, starts, ends, offsets, folded, folded_ends (see filters.text.Tokens).
 
+    Without `spans`, starts and ends are empty; without `folding`, folded and folded_ends are.
     data : uint8[B]; offsets : int64[N + 1]; tables : what each code point folds to (uint32[0x110000], and
     sequences), the command table (keys and values, uint64[power of 2]). O(B) time.
     """
@@ -358,8 +273,10 @@ def tokenise(data: _U8, offsets: _I64, tables: _Tables, operators: bool) -> tupl
     token_room, byte_room = 2 * (segment + _PAST_BORDER), 12 * (segment + _PAST_BORDER)
     folded = np.empty(size + byte_room, np.uint8)
     size = size // 3 + token_room
-    hashes, starts = np.empty(size, np.uint64), np.empty(size, np.int64)
-    ends, folded_ends = np.empty(size, np.int64), np.empty(size, np.int64)
+    hashes = np.empty(size, np.uint64)
+    starts = np.empty(size if spans else 0, np.int64)
+    ends = np.empty(size if spans else 0, np.int64)
+    folded_ends = np.empty(size if folding else 0, np.int64)
     token_offsets = np.zeros(offsets.size, np.int64)
     count, put = np.int64(0), np.int64(0)
     for document in range(offsets.size - 1):
@@ -375,6 +292,8 @@ def tokenise(data: _U8, offsets: _I64, tables: _Tables, operators: bool) -> tupl
             state = _scan(data, stop, min(at + segment, stop + 1), tables, operators, out, state)
             at, count, put = state[0]
         token_offsets[document + 1] = count
+    if not folding:
+        put = np.int64(0)
     return hashes[:count], starts[:count], ends[:count], token_offsets, folded[:put], folded_ends[:count]
 
 

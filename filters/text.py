@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from filters import kernels
+from filters import kernels, words
 from filters.errors import InputError
 from filters.words import hash_bytes, read_only
 
@@ -63,7 +63,7 @@ _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
 _I64 = npt.NDArray[np.int64]
 
-_SPARE_BYTES = 64  # zeros that `pack` leaves after the last document, for kernels that load words
+_SPARE_BYTES = 128  # zeros that `pack` leaves after the last document, for kernels that load words
 
 _LAYOUT = """
     left right middle big Big bigg Bigg bigl bigr bigm Bigl Bigr Bigm biggl biggr biggm Biggl Biggr Biggm
@@ -211,10 +211,14 @@ def from_arrow(column: pa.Array) -> Batch:
     return Batch(np.frombuffer(data_buffer, np.uint8), offsets.astype(np.int64))
 
 
-def tokenise(batch: Batch, *, operators: bool = False) -> Tokens:
-    """The tokens of every document of the batch by the rule of this module; see `Tokens`."""
+def tokenise(batch: Batch, *, operators: bool = False, folded: bool = True, spans: bool = True) -> Tokens:
+    """The tokens of every document of the batch by the rule of this module; see `Tokens`.
+
+    What a caller does not need costs time: without `folded` there are no strings of tokens, and without `spans`
+    no starts and ends; these arrays are empty then. With neither it is twice as fast.
+    """
     data, offsets = read_only(batch.data), read_only(batch.offsets)
-    return Tokens(*kernels.tokenise(data, offsets, _fold_tables() + _command_table(), operators))
+    return Tokens(*kernels.tokenise(data, offsets, _fold_tables() + _command_table(), operators, spans, folded))
 
 
 def token_strings(text: str, *, operators: bool = False) -> list[str]:
@@ -250,14 +254,14 @@ def _fold(char: str) -> list[tuple[int, str]]:
     """The class (of `kernels`) and the character of everything that one character folds to."""
     category = unicodedata.category(char)
     if category in _IGNORED:
-        return [(kernels.IGNORED, char)]
+        return [(words.IGNORED, char)]
     apart = category in {"No", "So"} or unicodedata.decomposition(char).startswith(("<super>", "<sub>"))
     folded = "".join(
         unicodedata.normalize("NFKD", lowered) if _is_letter(unicodedata.category(lowered)) else lowered
         for lowered in unicodedata.normalize("NFKC", char).lower()
     ).translate(_EXTRA_FOLDS)
     parts = [_classify(part, apart) for part in folded if unicodedata.category(part) not in _IGNORED]
-    return parts or [(kernels.IGNORED, char)]
+    return parts or [(words.IGNORED, char)]
 
 
 def _is_letter(category: str) -> bool:
@@ -267,13 +271,13 @@ def _is_letter(category: str) -> bool:
 @functools.cache
 def _classify(char: str, apart: bool) -> tuple[int, str]:
     if any(first <= ord(char) <= last for first, last in CJK_RANGES):
-        return kernels.CJK, char
+        return words.CJK, char
     category = unicodedata.category(char)
     if category == "Nd":
-        return (kernels.DIGIT_APART if apart else kernels.DIGIT), str(unicodedata.decimal(char))
+        return (words.DIGIT_APART if apart else words.DIGIT), str(unicodedata.decimal(char))
     if _is_letter(category):
-        return (kernels.LETTER_APART if apart else kernels.LETTER), char
-    return kernels.SEPARATOR, char if char.isascii() else "\0"  # only ASCII separators are told apart
+        return (words.LETTER_APART if apart else words.LETTER), char
+    return words.SEPARATOR, char if char.isascii() else "\0"  # only ASCII separators are told apart
 
 
 @functools.cache
@@ -286,20 +290,20 @@ def _fold_tables() -> tuple[_U32, _U32]:
     folds = np.zeros(0x110000, np.uint32)
     sequences: list[int] = []
     for first, last in CJK_RANGES:
-        folds[first : last + 1] = np.arange(first, last + 1, dtype=np.uint32) | (kernels.CJK << 24)
+        folds[first : last + 1] = np.arange(first, last + 1, dtype=np.uint32) | (words.CJK << 24)
     for code in _codes_to_fold():
         char = chr(code)
         category = unicodedata.category(char)
         if category[0] == "C" and category != "Cf":  # controls, surrogates, private use, unassigned
             continue
         if category == "Lo" and not unicodedata.decomposition(char) and not 0xAC00 <= code <= 0xD7A3:
-            folds[code] = folds[code] or kernels.LETTER << 24 | code  # has no case either; CJK stays
+            folds[code] = folds[code] or words.LETTER << 24 | code  # has no case either; CJK stays
             continue
         entries = [klass << 24 | ord(part) for klass, part in _fold(char)]
         if len(entries) == 1:
             folds[code] = entries[0]
         else:
-            folds[code] = kernels.MANY << 24 | len(sequences)
+            folds[code] = words.MANY << 24 | len(sequences)
             sequences += [len(entries), *entries]
     return read_only(folds), read_only(np.array(sequences, np.uint32))
 
@@ -316,7 +320,7 @@ def _codes_to_fold() -> Iterable[int]:
 def _command_table() -> tuple[_U64, _U64]:
     """`COMMANDS` as an open-addressing table (keys, values) for `kernels.find_command`."""
     keys = np.zeros(1024, np.uint64)
-    values = np.zeros(1024, np.uint64)
+    values = np.full(1024, words.UNKNOWN, np.uint64)
     for name, alias in COMMANDS.items():
         key = token_hash(name)
         slot = key % keys.size
@@ -325,5 +329,5 @@ def _command_table() -> tuple[_U64, _U64]:
         keys[slot] = key
         values[slot] = int.from_bytes(alias.encode(), "little")  # OverflowError beyond 8 letters
         if name in {"begin", "end"}:
-            values[slot] = kernels.ENVIRONMENT
+            values[slot] = words.ENVIRONMENT
     return read_only(keys), read_only(values)

@@ -31,6 +31,21 @@ _HALF = np.uint64(32)
 BYTE = np.uint64(8)
 _ONE = np.uint64(1)
 
+# Classes of a folded character. SEPARATOR is 0, so that unassigned code points need no entry.
+SEPARATOR = 0
+LETTER = 1
+DIGIT = 2
+LETTER_APART = 3
+DIGIT_APART = 4
+CJK = 5
+IGNORED = 6
+MANY = 7
+
+# Values of the command table that are no name: of a dropped command, of \\begin and \\end, of an empty slot.
+DROPPED = 0
+ENVIRONMENT = 1
+UNKNOWN = 2
+
 _EACH = np.uint64(0x0101010101010101)
 _HIGH_BITS = np.uint64(0x8080808080808080)
 LOWER_CASE = np.uint64(0x2020202020202020)
@@ -39,6 +54,11 @@ LOWER_CASE = np.uint64(0x2020202020202020)
 def jit(function: _F) -> _F:
     """The kernel of a function: compiled at its first call, cached on disk, without the interpreter lock."""
     return cast("_F", numba.njit(function, cache=True, nogil=True, error_model="numpy"))
+
+
+def inline(function: _F) -> _F:
+    """The kernel of a function that is compiled into its callers: a call copies some 5 words for each array."""
+    return cast("_F", numba.njit(function, cache=True, nogil=True, error_model="numpy", forceinline=True))
 
 
 def read_only(array: npt.NDArray[_T]) -> npt.NDArray[_T]:
@@ -90,19 +110,19 @@ def zero_bytes_below(_context: Any, _word: Any) -> Any:
     return types.int64(types.uint64), emit
 
 
-@jit
+@inline
 def absorb(value: Word, word: Word) -> Word:
     value = (value ^ word) * _WORD
     return value ^ (value >> _HALF)
 
 
-@jit
+@inline
 def finish(value: Word, length: Int) -> Word:
     value = (value ^ np.uint64(length) * _LENGTH) * _LAST
     return value ^ (value >> _HALF)
 
 
-@jit
+@inline
 def lowest(word: Word, size: Int) -> Word:
     """The lowest `size` bytes of the word, 0 to 7, the others zero."""
     return word & ((_ONE << np.uint64(8 * size)) - _ONE)
@@ -200,3 +220,18 @@ def put_utf8(folded: _U8, at: Int, code: Int) -> Int:
 @jit
 def is_ascii_letter(byte: Int) -> bool:
     return bool(97 <= (byte | 0x20) <= 122)
+
+
+@jit
+def skip_environment(data: _U8, at: Int, stop: Int) -> Int:
+    """Where "{name}" or "{name*}" at data[at] ends, or `at` if it is not there."""
+    if at >= stop or data[at] != 0x7B:
+        return at
+    after = at + 1
+    while after < stop and is_ascii_letter(data[after]):
+        after += 1
+    if after == at + 1:
+        return at
+    if after < stop and data[after] == 0x2A:
+        after += 1
+    return after + 1 if after < stop and data[after] == 0x7D else at
