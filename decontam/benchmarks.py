@@ -1,8 +1,9 @@
 """Benchmark files as items: the questions and solutions that must not stand in training text.
 
 Benchmarks are published with the field names their authors liked, so the usual names are looked for
-in a fixed order and a mapping replaces them where they do not fit. A question and a solution are
-separate items from here on: nothing downstream can join them and match across the seam.
+in a fixed order and a mapping replaces them where they do not fit; a set of the registry brings its own.
+A question and a solution are separate items from here on: nothing downstream can join them and match
+across the seam. Options of a multiple choice can make a variant of the question (see `decontam.options`).
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from typing import Any, Literal, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from decontam.options import own_enough, read_options
 from filters.errors import InputError, UsageError
 
-Field = Literal["question", "solution"]
+Field = Literal["question", "solution", "option"]
+Names = Mapping[Field, Sequence[str]]
 
 # The first name that holds a text is the field of a row; `a+b` joins two fields into one text.
 # Joined names stand first: `question` alone is half of an ASDiv or SVAMP problem.
 # A worked solution stands before a bare answer, which is too short to match by itself.
-DEFAULT_FIELDS: Mapping[Field, Sequence[str]] = {
+DEFAULT_FIELDS: Names = {
     "question": (
         "body+question",
         "question",
@@ -36,6 +39,7 @@ DEFAULT_FIELDS: Mapping[Field, Sequence[str]] = {
         "messages[0].content",
     ),
     "solution": ("solution", "rationale", "steps", "informal_proof", "answer"),
+    "option": ("options", "choices"),
 }
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
@@ -54,25 +58,33 @@ class Item:
     split: str
     row: int  # 0-based line (JSONL) or row (Parquet) of the file
     field: Field
-    text: str  # "" for a row without a question: it is counted as unprotected
+    text: str  # "" for a row without a question: it is counted as unprotected; an option has the question before it
 
 
 def load_benchmarks(paths: Sequence[Path], fields: Mapping[str, Sequence[str]] | None = None) -> list[Item]:
     """All items of the benchmark files that `paths` stand for, sorted.
 
-    `fields` replaces the names looked for, for the field (`question`, `solution`) that it has.
+    `fields` replaces the names looked for, for the field (`question`, `solution`, `option`) that it has.
     """
-    names = _merged_fields(fields)
+    given = _checked_fields(fields)
     items: list[Item] = []
     seen: dict[tuple[str, str], Path] = {}
     for path in benchmark_files(paths):
-        name_split = (path.resolve().parent.name, _split(path))
+        name_split = (path.resolve().parent.name, split_of(path))
         if name_split in seen:
             msg = f"{path} and {seen[name_split]} are both {'/'.join(name_split)}; name only one of them"
             raise InputError(msg)
         seen[name_split] = path
-        items.extend(_file_items(path, *name_split, names))
+        texts, variants = _file_items(path, *name_split, given)
+        keep = own_enough([options for options, _ in variants]) if variants else []
+        items += [*texts, *(variant for (_, variant), kept in zip(variants, keep, strict=True) if kept)]
     return sorted(items)
+
+
+def published_items(path: Path) -> list[Item]:
+    """The items of one file as it was published, every variant included: what its digest is over."""
+    texts, variants = _file_items(path, path.resolve().parent.name, split_of(path), {})
+    return [*texts, *(variant for _, variant in variants)]
 
 
 def benchmark_files(paths: Sequence[Path]) -> list[Path]:
@@ -87,7 +99,7 @@ def benchmark_files(paths: Sequence[Path]) -> list[Path]:
         elif not path.exists():
             msg = f"no such benchmark file or folder: {path}"
             raise InputError(msg)
-        elif _split(path) == path.name:
+        elif split_of(path) == path.name:
             msg = f"{path} is no benchmark file: expected {', '.join(SUFFIXES)}"
             raise InputError(msg)
         else:
@@ -99,18 +111,18 @@ def benchmark_files(paths: Sequence[Path]) -> list[Path]:
 
 def _folder_files(folder: Path) -> list[Path]:
     candidates = [p for pattern in ("*", "*/*") for p in folder.glob(pattern) if p.is_file()]
-    files = [p for p in candidates if _split(p) != p.name]
+    files = [p for p in candidates if split_of(p) != p.name]
     if not files:
         msg = f"{folder} holds no benchmark file; expected NAME/SPLIT with {', '.join(SUFFIXES)}"
         raise InputError(msg)
-    kept = [p for p in files if not _TRAIN_SPLIT.fullmatch(_split(p))]
+    kept = [p for p in files if not _TRAIN_SPLIT.fullmatch(split_of(p))]
     if not kept:
         msg = f"{folder} holds only train splits, which are not protected; name the file itself to use one"
         raise InputError(msg)
     return kept
 
 
-def _split(path: Path) -> str:
+def split_of(path: Path) -> str:
     """The file's name without its suffix; the whole name where the suffix is none of ours."""
     for suffix in SUFFIXES:
         if path.name.endswith(suffix):
@@ -118,8 +130,8 @@ def _split(path: Path) -> str:
     return path.name
 
 
-def _merged_fields(fields: Mapping[str, Sequence[str]] | None) -> dict[Field, Sequence[str]]:
-    merged = dict(DEFAULT_FIELDS)
+def _checked_fields(fields: Mapping[str, Sequence[str]] | None) -> Names:
+    checked: dict[Field, Sequence[str]] = {}
     for key, names in (fields or {}).items():
         if key not in get_args(Field):
             msg = f"unknown benchmark field {key!r}; it is one of {', '.join(get_args(Field))}"
@@ -127,21 +139,30 @@ def _merged_fields(fields: Mapping[str, Sequence[str]] | None) -> dict[Field, Se
         if isinstance(names, str) or not names:
             msg = f"the names for benchmark field {key!r} must be a list with at least one name, not {names!r}"
             raise UsageError(msg)
-        merged[key] = names  # type: ignore[index]  # checked above
-    return merged
+        checked[key] = names  # type: ignore[index]  # checked above
+    return checked
 
 
-def _file_items(path: Path, benchmark: str, split: str, names: Mapping[Field, Sequence[str]]) -> list[Item]:
+def _file_items(
+    path: Path, benchmark: str, split: str, given: Names
+) -> tuple[list[Item], list[tuple[list[str], Item]]]:
+    """(questions and solutions of a file, the options and the variant of each row that has options)."""
     items: list[Item] = []
+    variants: list[tuple[list[str], Item]] = []
     keys: dict[str, None] = {}
     has_question = False
-    for row, record in _rows(path):
+    names: Names | None = None
+    for row, record in read_rows(path):
+        names = names or _names(benchmark, split, record, given)
         keys.update(dict.fromkeys(record))
         question = "\n".join(_texts(record, names["question"]))
         has_question |= bool(question)
         items.append(Item(benchmark, split, row, "question", question))
         solutions = _texts(record, names["solution"])
         items.extend(Item(benchmark, split, row, "solution", text) for text in solutions)
+        options = _options(record, names["option"]) if question else []
+        if options:
+            variants.append((options, Item(benchmark, split, row, "option", "\n".join([question, *options]))))
     if not items:
         msg = f"{path} has no rows"
         raise InputError(msg)
@@ -151,11 +172,20 @@ def _file_items(path: Path, benchmark: str, split: str, names: Mapping[Field, Se
             f"say which one holds the question with the field mapping (--fields question=NAME)"
         )
         raise InputError(msg)
-    return items
+    return items, variants
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(0-based row, record) of a benchmark file."""
+def _names(benchmark: str, split: str, record: Mapping[str, Any], given: Names) -> Names:
+    """The names looked for in a file: those given, then those of the registry if its question field is there."""
+    from decontam.registry import known_fields  # it reads benchmark files through this module
+
+    known = known_fields(benchmark, split)
+    usual = known if known and _texts(record, known["question"]) else DEFAULT_FIELDS
+    return {**usual, **given}
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(0-based row, record) of a benchmark file, in order."""
     try:
         if path.name.endswith(".parquet"):
             yield from enumerate(pq.read_table(path).to_pylist())
@@ -195,6 +225,11 @@ def _texts(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
         if texts:
             return texts
     return []
+
+
+def _options(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """The options of the first of `names` that holds any."""
+    return next((options for name in names if (options := read_options(_value(record, name)))), [])
 
 
 def _value(record: Mapping[str, Any], path: str) -> Any:

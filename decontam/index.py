@@ -1,8 +1,7 @@
 """The n-grams of benchmark items, saved as one file that processes share.
 
-Every posting of an n-gram is kept: an index that remembers one item for an n-gram cannot say
-whose text was found, nor let another item convict. A hash only proposes; the tokens of all items
-are kept beside the table, so that the matcher confirms each anchor.
+A hash only proposes: the tokens of all items are kept beside the tables (see `decontam.tables`), so that
+the matcher confirms each anchor.
 
 The file is a JSON header and raw arrays, memory-mapped on load: worker processes share its pages,
 nothing in it is code (as a pickle would be), and the same items give the same bytes.
@@ -14,79 +13,129 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from decontam.benchmarks import Item
-from decontam.kernels import I64, NO_NGRAM, U8, U64, make_bitmap, roll
+from decontam.kernels import I64, U8, U64, Flags, mask_numbers
+from decontam.tables import NEAR_NGRAM_TOKENS, NGRAM_TOKENS, TABLES, Table, make_tables
 from filters.errors import InputError, OutputError
 from filters.text import TEXT_VERSION, pack, tokenise
 
-I32 = npt.NDArray[np.int32]
+__all__ = ["NEAR_NGRAM_TOKENS", "NGRAM_TOKENS", "TABLES", "Coverage", "Index", "build_index", "load_index"]
 
-NGRAM_TOKENS = 13  # anchor length; Qwen2.5-Math report (arXiv 2409.12122), section 4
-
-_MAGIC = b"mathcorpus benchmark index 1\n"
+_MAGIC = b"mathcorpus benchmark index 2\n"
 _ALIGNMENT = 64  # bytes; a cache line, and a multiple of every item size
-_BITS_PER_NGRAM = 16  # of the bitmap: at most 1 token in 16 that is in no item goes on to the table
-_ARRAYS = {
-    "hashes": "<u8",
-    "offsets": "<i8",
+_ARRAYS = {"hashes": "<u8", "masked": "<u8", "offsets": "<i8"}
+_TABLE_ARRAYS = {
     "ngrams": "<u8",
     "posting_offsets": "<i8",
     "posting_items": "<i4",
     "posting_tokens": "<i4",
-    "bitmap": "|u1",
+    "bitmap": "<u8",
+    "samples": "<u8",
 }
 
 
 class Coverage(NamedTuple):
-    """How many questions of a benchmark own an n-gram; the rule cannot protect the others."""
+    """How many questions of a benchmark a rule protects: `exact` by an n-gram, `short` as a whole.
+
+    `protected` is both; `near` of all have an anchor by which a look-alike is found.
+    """
 
     benchmark: str
     split: str
     items: int
     protected: int
     unprotected: int
+    exact: int
+    short: int
+    near: int
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Index:
-    """Items, their tokens, and the postings of their n-grams. I items, T tokens, G n-grams, P postings.
+    """Items, their tokens, and their n-grams. I items, T tokens.
 
     All arrays are read-only.
     """
 
     items: tuple[Item, ...]  # (I,) sorted
-    ngram: int  # tokens in an n-gram
     hashes: U64  # (T,) token hashes of all items
+    masked: U64  # (T,) the same with each number masked
     offsets: I64  # (I + 1,) token range of each item
-    ngrams: U64  # (G,) distinct n-gram hashes, sorted
-    posting_offsets: I64  # (G + 1,) range of postings of each n-gram
-    posting_items: I32  # (P,) item, ascending within an n-gram
-    posting_tokens: I32  # (P,) token of the item at which the n-gram starts
-    bitmap: U8  # low bits of `ngrams`, for a fast no
+    tables: dict[str, Table]  # by the names in TABLES
+
+    @property
+    def ngram(self) -> int:
+        """Tokens in an anchor of class exact."""
+        return self.tables["exact"].ngram
+
+    @property
+    def near_ngram(self) -> int:
+        """Tokens in an anchor of look-alikes."""
+        return self.tables["near"].ngram
 
     def tokens(self, item: int) -> U64:
         """The token hashes of item number `item`."""
         return self.hashes[self.offsets[item] : self.offsets[item + 1]]
 
+    @cached_property
+    def first_ids(self) -> dict[str, int]:
+        """For each table the id of its first n-gram: an id of the index numbers the n-grams of all."""
+        sizes = [len(self.tables[table].ngrams) for table in TABLES]
+        return dict(zip(TABLES, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+
+    def short_id(self, item: int) -> int:
+        """The id of a short item, which is found as a whole: after those of all n-grams."""
+        return sum(len(table.ngrams) for table in self.tables.values()) + item
+
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest item."""
+        return int(np.diff(self.offsets).max(initial=0))
+
+    @cached_property
+    def vocabulary(self) -> tuple[I64, U64]:
+        """(number of each token of `hashes`, the distinct hashes, sorted): what `decontam.formula` compares."""
+        words, codes = np.unique(self.hashes, return_inverse=True)
+        return codes.astype(np.int64), words
+
+    def protected(self) -> dict[str, Flags]:
+        """For each table, which items have an n-gram in it."""
+        held: dict[str, Flags] = {}
+        for name, table in self.tables.items():
+            held[name] = np.zeros(len(self.items), dtype=bool)
+            held[name][table.posting_items] = True
+        return held
+
     def coverage(self) -> list[Coverage]:
         """One line for each (benchmark, split), sorted; counted over its questions."""
+        held = self.protected()
+        columns = [np.ones(len(self.items), dtype=bool), held["exact"], held["short"], held["near"] | held["masked"]]
         counts: dict[tuple[str, str], list[int]] = {}
-        for item, length in zip(self.items, np.diff(self.offsets).tolist(), strict=True):
+        for item, *flags in zip(self.items, *(c.tolist() for c in columns), strict=True):
             if item.field == "question":
-                counts.setdefault((item.benchmark, item.split), [0, 0])[length >= self.ngram] += 1
-        return [Coverage(*key, short + covered, covered, short) for key, (short, covered) in sorted(counts.items())]
+                line = counts.setdefault((item.benchmark, item.split), [0] * len(columns))
+                line[:] = (count + flag for count, flag in zip(line, flags, strict=True))
+        return [
+            Coverage(*key, items, exact + short, items - exact - short, exact, short, near)
+            for key, (items, exact, short, near) in sorted(counts.items())
+        ]
+
+    def unprotected(self) -> list[Item]:
+        """The questions that no rule convicts a copy of: too short, only numbers, or empty."""
+        held = self.protected()
+        numbers = np.flatnonzero(~(held["exact"] | held["short"])).tolist()
+        return [self.items[n] for n in numbers if self.items[n].field == "question"]
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the file that `save` writes: the same items, tokeniser and n-gram give the same."""
+        """Digest of the file that `save` writes: the same items, tokeniser and n-grams give the same."""
         state = hashlib.blake2b(digest_size=16)
         for chunk in self._chunks():
             state.update(chunk)
@@ -108,12 +157,16 @@ class Index:
             raise OutputError(msg) from exc
 
     def _chunks(self) -> Iterable[bytes]:
-        arrays = {name: getattr(self, name).astype(dtype, copy=False) for name, dtype in _ARRAYS.items()}
+        arrays = {
+            name: getattr(self.tables[table] if array else self, array or name).astype(dtype, copy=False)
+            for name, dtype in _dtypes().items()
+            for table, _, array in (name.partition("."),)
+        }
         header = {
             "text_version": TEXT_VERSION,
-            "ngram": self.ngram,
+            "ngrams": [self.tables[table].ngram for table in TABLES],
             "lengths": {name: len(array) for name, array in arrays.items()},
-            "items": [asdict(item) for item in self.items],
+            "items": [astuple(item) for item in self.items],
         }
         # ASCII, since a text may hold a lone surrogate, which no UTF-8 file can
         encoded = json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
@@ -123,29 +176,16 @@ class Index:
             yield _padded(array.tobytes())
 
 
-def build_index(items: Iterable[Item], ngram: int = NGRAM_TOKENS) -> Index:
+def build_index(items: Iterable[Item], ngram: int = NGRAM_TOKENS, near_ngram: int = NEAR_NGRAM_TOKENS) -> Index:
     """The index of `items`, whatever their order; an item given twice stands in it once."""
     ordered = tuple(sorted(set(items)))
     tokens = tokenise(pack([item.text for item in ordered]))
-    rolled = roll(tokens.hashes, tokens.offsets, ngram)
-    starts = np.flatnonzero(rolled != NO_NGRAM)
-    # a stable sort leaves the postings of an n-gram in order of item and token
-    starts = starts[np.argsort(rolled[starts], kind="stable")]
-    ngrams, first = np.unique(rolled[starts], return_index=True)
-    owners = np.searchsorted(tokens.offsets, starts, side="right") - 1
-    bits = 1 << max(3, (len(ngrams) * _BITS_PER_NGRAM - 1).bit_length())
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "hashes": tokens.hashes,
-        "offsets": tokens.offsets,
-        "ngrams": ngrams,
-        "posting_offsets": np.append(first, len(starts)).astype(np.int64),
-        "posting_items": owners.astype(np.int32),
-        "posting_tokens": (starts - tokens.offsets[owners]).astype(np.int32),
-        "bitmap": make_bitmap(ngrams, bits),
-    }
-    for array in arrays.values():
+    masked = mask_numbers(tokens.hashes, tokens.folded, tokens.folded_ends)
+    questions = np.array([item.field == "question" for item in ordered], dtype=bool)
+    tables = make_tables(tokens, masked, questions, ngram, near_ngram)
+    for array in (tokens.hashes, masked, tokens.offsets):
         array.flags.writeable = False
-    return Index(items=ordered, ngram=ngram, **arrays)
+    return Index(ordered, tokens.hashes, masked, tokens.offsets, tables)
 
 
 def load_index(path: Path) -> Index:
@@ -168,16 +208,27 @@ def load_index(path: Path) -> Index:
                 f"these are {TEXT_VERSION!r}; build it again"
             )
             raise InputError(msg)
-        items = tuple(Item(**item) for item in header["items"])
-        return Index(items=items, ngram=header["ngram"], **_mapped(data, end, header["lengths"]))
+        items = tuple(Item(*item) for item in header["items"])
+        arrays = _mapped(data, end, header["lengths"])
+        tables = {
+            table: Table(ngram, **{name: arrays.pop(f"{table}.{name}") for name in _TABLE_ARRAYS})
+            for table, ngram in zip(TABLES, header["ngrams"], strict=True)
+        }
+        return Index(items=items, tables=tables, **arrays)
     except (KeyError, TypeError, ValueError) as exc:
         msg = f"the benchmark index {path} is damaged ({exc}); build it again"
         raise InputError(msg) from exc
 
 
+def _dtypes() -> dict[str, str]:
+    """The arrays of the file, in order, and their types."""
+    tables = {f"{table}.{name}": dtype for table in TABLES for name, dtype in _TABLE_ARRAYS.items()}
+    return {**_ARRAYS, **tables}
+
+
 def _mapped(data: U8, position: int, lengths: dict[str, int]) -> dict[str, Any]:
     arrays = {}
-    for name, dtype in _ARRAYS.items():
+    for name, dtype in _dtypes().items():
         position += -position % _ALIGNMENT
         # frombuffer, since a memmap would pass its own class on to every slice
         arrays[name] = np.frombuffer(data, dtype=dtype, count=lengths[name], offset=position)

@@ -259,9 +259,9 @@ def prepare_index(plan: Plan, stage: PlannedStage, events: Events) -> Artefact:
     root = plan.work / f"index-{stage.name}-{stage.need[:KEY_CHARS]}"
     if not (root / "manifest.json").exists():
         events.note("indexing the benchmarks")
-        fields = None if config.fields is None else dict(config.fields)
-        paths = [Path(p) for p in resolve(config.against, plan.base)]
-        index = build_index(load_benchmarks(paths, fields), config.ngram)  # type: ignore[arg-type]
+        fields = {str(k): v for k, v in config.fields.items()} if config.fields else None
+        items = load_benchmarks(keys.benchmark_paths(config, plan.base), fields)
+        index = build_index(items, config.ngram)
         root.mkdir(parents=True, exist_ok=True)
         tmp = root / "index.tmp"
         with ds.writing(root):

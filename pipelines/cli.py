@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from filters.errors import MathcorpusError, UsageError
+from pipelines.cli_benchmarks import benchmarks
+from pipelines.cli_decontaminate import decontaminate
 
 if TYPE_CHECKING:
     from pipelines.plan import Plan
@@ -40,6 +42,9 @@ def main() -> None:
       mathcorpus build examples/quickstart/recipe.yaml
     """
 
+
+main.add_command(benchmarks)
+main.add_command(decontaminate)
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 _OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder of the build.  [default: out/NAME]")

@@ -99,11 +99,21 @@ def model_key(stage: RecallStage, base: Path, seed: int) -> str:
     return _key("recall", {"seeds": found, "config": config, "seed": seed})
 
 
-def index_key(stage: DecontaminateStage, base: Path) -> str:
-    """Key of a decontamination index: the benchmark files and how they are read."""
-    from decontam.benchmarks import benchmark_files
+def benchmark_paths(stage: DecontaminateStage, base: Path) -> list[Path]:
+    """What a decontaminate stage is against: paths from the recipe's folder, else names of the registry."""
+    from decontam.registry import resolve as by_name
 
-    files = benchmark_files([Path(p) for p in resolve(stage.against, base)])
+    given = [stage.against] if isinstance(stage.against, str) else stage.against
+    return [p for one in given for p in ([base / one] if (base / one).exists() else by_name([one]))]
+
+
+def index_key(stage: DecontaminateStage, base: Path) -> str:
+    """Key of a decontamination index: the benchmark files, the registry that knows their fields, and the options."""
+    from decontam.benchmarks import benchmark_files
+    from decontam.registry import registry_path
+
+    files = benchmark_files(benchmark_paths(stage, base))
     named = sorted((f"{p.parent.name}/{p.name}", file_digest(p)) for p in files)
     fields = {k: list(v) for k, v in sorted((stage.fields or {}).items())}
-    return _key("decontaminate", {"files": named, "fields": fields, "ngram": stage.ngram})
+    parts = {"files": named, "fields": fields, "ngram": stage.ngram, "registry": file_digest(registry_path())}
+    return _key("decontaminate", parts)

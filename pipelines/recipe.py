@@ -196,13 +196,18 @@ class DecontaminateStage(_Stage):
     """Benchmark text: a shared 13-gram, and the LCS of the window around it above the threshold."""
 
     stage: Literal["decontaminate"]
-    against: str | list[str] = Field(description="benchmark files, or folders laid out as NAME/SPLIT.jsonl[.gz]")
+    against: str | list[str] = Field(description="folders NAME/SPLIT.jsonl[.gz], files, or names of the registry")
     fields: dict[Literal["question", "solution"], list[str]] | None = Field(
         default=None, description="columns of the benchmarks, where the defaults do not fit"
     )
     ngram: int = Field(default=13, ge=2, le=64, description="tokens of an anchor")
     window_slack: Share = Field(default=0.25, description="share of the item's length added on each side")
     lcs_threshold: Share = Field(default=0.6, description="contaminated strictly above it")
+    short: bool = Field(default=True, description="items shorter than an anchor match as a whole")
+    near: bool = Field(default=True, description="find look-alikes as well: class `near`")
+    profile: Literal["web", "posttrain"] = Field(
+        default="web", description="posttrain removes `near` too; web keeps them, with their evidence"
+    )
 
 
 class TokensStage(_Stage):

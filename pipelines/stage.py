@@ -86,13 +86,13 @@ def _quality(config: Any, _: Artefact | None) -> PipelineStep:
 
 
 def _decontaminate(config: Any, index: Artefact | None) -> PipelineStep:
-    from decontam.match import DecontaminationParams
-    from decontam.step import Decontaminate
+    from decontam.params import DecontaminationParams
+    from decontam.step import PROFILES, Decontaminate
 
     assert index is not None
-    return Decontaminate(
-        index.path, index.digest, DecontaminationParams(config.ngram, config.window_slack, config.lcs_threshold)
-    )
+    names = ("ngram", "window_slack", "lcs_threshold", "short", "near")
+    params = DecontaminationParams(**{n: getattr(config, n) for n in names})
+    return Decontaminate(index.path, index.digest, params, actions=PROFILES[config.profile])
 
 
 def _tokens(_config: Any, _: Artefact | None) -> PipelineStep:

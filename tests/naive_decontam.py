@@ -67,3 +67,44 @@ def naive_matches(
             if ratios and max(ratios) > threshold:
                 found[d, t] = (round(float(max(ratios)), 4), len({i for i, _ in anchors}))
     return found
+
+
+def naive_near(
+    documents: list[list[str]], items: list[list[str]], ngram: int, near_ngram: int, words: tuple[int, int]
+) -> dict[tuple[int, int], float]:
+    """{(document, item): ratio} of the look-alikes, those that are exact included; every item is a question.
+
+    words : the different words that a plain and a masked anchor must hold.
+    """
+    found = {}
+    for d, document in enumerate(documents):
+        for t, item in enumerate(items):
+            votes = [
+                anchor
+                for size, least, mask in ((near_ngram, words[0], list), (ngram, words[1], naive_masked))
+                for anchor in naive_anchors(mask(document), mask(item), size)
+                if _telling(item, anchor[1], size, min(least, size))
+            ]
+            ratios = [
+                Fraction(naive_lcs(document[begin:end], item), min(end - begin, len(item)))
+                for begin, end in naive_windows(votes, document, item, len(item) // 4)
+                if votes
+            ]
+            if ratios and max(ratios) > Fraction(3, 5):
+                found[d, t] = round(float(max(ratios)), 4)
+    return found
+
+
+def naive_masked(tokens: list[str]) -> list[str]:
+    """The tokens with every number replaced by one mark."""
+    return ["#" if token[0].isdigit() else token for token in tokens]
+
+
+def _telling(item: list[str], start: int, size: int, words: int) -> bool:
+    return len(set(naive_masked(item[start : start + size])) - {"#"}) >= words
+
+
+def naive_formula(document: list[str], item: list[str]) -> bool:
+    """Whether the rule `qwen2-formula` calls the two alike."""
+    lcs = naive_lcs(document, item)
+    return lcs >= 13 and Fraction(lcs) >= Fraction(3, 5) * min(len(document), len(item))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from decontam.benchmarks import Item, benchmark_files, load_benchmarks
-from decontam.index import Coverage, build_index, load_index
+from decontam.index import TABLES, Coverage, build_index, load_index
 from filters.errors import InputError, OutputError, UsageError
 
 LONG = "Natalia sold clips to forty eight of her friends in April and then half as many in May"
@@ -106,7 +106,7 @@ def test_rows_are_line_numbers_and_a_row_without_question_is_counted(tmp_path: P
     items = load_benchmarks([path])
 
     assert [(i.row, i.text) for i in items] == [(1, LONG), (2, "")]
-    assert [Coverage("set", "test", 2, 1, 1)] == build_index(items).coverage()
+    assert [Coverage("set", "test", 2, 1, 1, exact=1, short=0, near=1)] == build_index(items).coverage()
 
 
 @pytest.mark.parametrize(
@@ -171,39 +171,29 @@ def test_every_posting_of_an_ngram_is_kept() -> None:
     """An n-gram of two items, twice in one of them, has three postings."""
     index = build_index(items_of("a b c", "x a b c a b c"), ngram=3)
 
-    gram = int(np.flatnonzero(np.diff(index.posting_offsets) == 3)[0])
-    postings = slice(index.posting_offsets[gram], index.posting_offsets[gram + 1])
+    table = index.tables["exact"]
+    gram = int(np.flatnonzero(np.diff(table.posting_offsets) == 3)[0])
+    postings = slice(table.posting_offsets[gram], table.posting_offsets[gram + 1])
 
-    assert index.posting_items[postings].tolist() == [0, 1, 1]
-    assert index.posting_tokens[postings].tolist() == [0, 1, 4]
-    assert len(index.ngrams) == 4
+    assert table.posting_items[postings].tolist() == [0, 1, 1]
+    assert table.posting_tokens[postings].tolist() == [0, 1, 4]
+    assert len(table.ngrams) == 4
 
 
-def test_coverage_counts_questions_with_an_ngram() -> None:
-    """Twelve tokens own no 13-gram, thirteen own one; solutions are not counted."""
-    words = [
-        "one",
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "thirteen",
-    ]
-    items = items_of(" ".join(words[:12]), " ".join(words))
+def test_coverage_counts_questions_by_the_rule_that_protects_them() -> None:
+    """Thirteen tokens own an anchor, twelve and three match as a whole, numbers and two words do not."""
+    words = "one two three four five six seven eight nine ten eleven twelve thirteen".split()
+    items = items_of(" ".join(words[:12]), " ".join(words), "1 2 3 4", "two words", "")
     items.append(Item("set", "test", 0, "solution", LONG))
     items.append(Item("other", "dev", 0, "question", SHORT))
 
+    index = build_index(items)
+
     assert [
-        Coverage("other", "dev", 1, 0, 1),
-        Coverage("set", "test", 2, 1, 1),
-    ] == build_index(items).coverage()
+        Coverage("other", "dev", 1, 1, 0, exact=0, short=1, near=0),
+        Coverage("set", "test", 5, 2, 3, exact=1, short=1, near=2),
+    ] == index.coverage()
+    assert ["1 2 3 4", "two words", ""] == [item.text for item in index.unprotected()]
 
 
 def test_a_saved_index_is_the_same_index(tmp_path: Path) -> None:
@@ -215,17 +205,14 @@ def test_a_saved_index_is_the_same_index(tmp_path: Path) -> None:
 
     assert index.items == loaded.items
     assert index.digest == loaded.digest
-    for name in (
-        "hashes",
-        "offsets",
-        "ngrams",
-        "posting_offsets",
-        "posting_items",
-        "posting_tokens",
-        "bitmap",
-    ):
-        assert getattr(index, name).tolist() == getattr(loaded, name).tolist()
-        assert not getattr(loaded, name).flags.writeable
+    pairs = [(index, loaded, name) for name in ("hashes", "masked", "offsets")]
+    for table in TABLES:
+        assert index.tables[table].ngram == loaded.tables[table].ngram
+        names = ("ngrams", "posting_offsets", "posting_items", "posting_tokens", "bitmap", "samples")
+        pairs += [(index.tables[table], loaded.tables[table], name) for name in names]
+    for made, read, name in pairs:
+        assert getattr(made, name).tolist() == getattr(read, name).tolist()
+        assert not getattr(read, name).flags.writeable
     assert [p.name for p in tmp_path.iterdir()] == ["index"]
 
 
@@ -247,7 +234,7 @@ def test_an_index_without_ngrams_can_be_saved(tmp_path: Path) -> None:
         index.save(tmp_path / "index")
 
         assert index.digest == load_index(tmp_path / "index").digest
-        assert len(index.ngrams) == 0
+        assert [0, len(items), 0, 0] == [len(index.tables[table].ngrams) for table in TABLES]
 
 
 def test_a_file_that_is_no_index_is_one_clear_error(tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decontam import match
+from decontam import anchors
 from decontam.benchmarks import Item, load_benchmarks
 from decontam.index import Index, build_index
 from decontam.match import DecontaminationParams, Match, match_batch
@@ -18,7 +19,7 @@ from filters.errors import UsageError
 from filters.text import pack, tokenise
 from tests.naive_decontam import naive_lcs, naive_matches
 
-RULE = DecontaminationParams()
+RULE = DecontaminationParams(short=False, near=False)  # the classes of their own have test_decontam_classes.py
 BENCHMARKS = Path(__file__).resolve().parents[2] / "shared" / "data" / "benchmarks"
 
 QUESTION = (
@@ -49,9 +50,18 @@ def test_a_verbatim_copy_inside_a_long_document_is_found() -> None:
 
     start = text.index("Natalia")
     # 31 tokens, so 19 13-grams; a quarter of 31 on each side
-    expected = Match(0, "exact", 1.0, 19, (3000 - 7, 3000 + 31 + 7), (start, start + len(QUESTION) - 1))
+    index = index_of(QUESTION)
+    expected = Match(
+        item=0,
+        kind="exact",
+        lcs=1.0,
+        ngrams=19,
+        window=(3000 - 7, 3000 + 31 + 7),
+        span=(start, start + len(QUESTION) - 1),
+        anchors=tuple(range(19)),
+    )
 
-    assert [expected] == found(index_of(QUESTION), text)
+    assert [expected] == found(index, text)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +230,7 @@ def test_a_copy_among_a_thousand_stock_phrases_is_found() -> None:
     """Of more windows than are compared, those with the most anchors are taken: the copy is one of them."""
     item = filler(40, "item")
     phrase = " ".join(item.split()[:14])
-    phrases = f"{phrase} {filler(40)} " * (2 * match.MAX_WINDOWS)
+    phrases = f"{phrase} {filler(40)} " * (2 * anchors.MAX_WINDOWS)
 
     (hit,) = found(index_of(item), f"{phrases} {item} {phrases}")
 
@@ -230,11 +240,11 @@ def test_a_copy_among_a_thousand_stock_phrases_is_found() -> None:
 def test_chunks_of_postings_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """The bound on memory does not show in the result."""
     index = index_of("a b a b a b a", "b a b a c", "a b a b")
-    params = DecontaminationParams(ngram=2)
+    params = replace(RULE, ngram=2)
     index = build_index(index.items, ngram=2)
     whole = found(index, "a b a b a b a b c a b", params)
 
-    monkeypatch.setattr(match, "_CHUNK_POSTINGS", 3)
+    monkeypatch.setattr(anchors, "_CHUNK_POSTINGS", 3)
 
     assert whole
     assert whole == found(index, "a b a b a b a b c a b", params)
@@ -256,9 +266,11 @@ def test_an_index_of_other_ngrams_is_refused() -> None:
 def test_decimal_parameters_are_taken_as_written() -> None:
     """0.29 of 100 is 29 and 0.55 of 20 is not above 0.55, whatever binary fractions say."""
     params = DecontaminationParams(window_slack=0.29, lcs_threshold=0.55)
+    lcs, shorter = np.array([10, 11, 12]), np.array([20, 20, 20])
 
-    assert params.slack(100) == 29
-    assert [params.is_contaminated(n, 20) for n in (11, 12)] == [False, True]
+    assert params.slack == (29, 100)
+    assert [False, False, True] == params.is_contaminated(lcs, shorter).tolist()
+    assert [False, True, True] == replace(params, inclusive=True).is_contaminated(lcs, shorter).tolist()
 
 
 few_words = st.lists(st.sampled_from("abcd"), max_size=40)
@@ -277,7 +289,7 @@ def test_the_matcher_agrees_with_its_twin(
 ) -> None:
     """Same (document, item) pairs, ratios and n-gram counts as the plain version; spans hold the LCS."""
     index = build_index([Item("s", "t", r, "question", " ".join(i)) for r, i in enumerate(items)], ngram)
-    params = DecontaminationParams(ngram, slack, threshold)
+    params = DecontaminationParams(ngram, slack, threshold, short=False, near=False)
 
     results = match_batch(index, [" ".join(d) for d in documents], params)
 

@@ -15,7 +15,7 @@ from decontam.benchmarks import Item
 from decontam.index import build_index
 from decontam.match import DecontaminationParams
 from decontam.step import Decontaminate
-from filters.errors import InputError
+from filters.errors import InputError, UsageError
 
 QUESTION = "Natalia sold clips to 48 of her friends in April, and then she sold half as many clips in May."
 SOLUTION = "She sold 48 / 2 = 24 clips in May, so that altogether in April and May she sold 48 + 24 = 72 clips."
@@ -140,3 +140,42 @@ def test_large_documents_are_matched_in_smaller_groups(index_path: str, monkeypa
         monkeypatch.setattr(step, "BATCH_CHARS", limit)
         results = Decontaminate(index_path).filter_batch(docs)
         assert expected == [result is True for result in results]
+
+
+LOOK_ALIKE = " ".join("another" if n % 8 == 7 else word for n, word in enumerate(QUESTION.split()))
+
+
+@pytest.mark.parametrize(
+    ("actions", "verdict", "tag"),
+    [
+        (None, True, None),
+        ({"near": "report"}, True, None),
+        ({"near": "tag"}, True, {"class": "near", "benchmark": "gsm8k"}),
+        (step.PROFILES["posttrain"], (False, "contaminated:gsm8k"), None),
+    ],
+)
+def test_each_class_has_its_action(
+    index_path: str, actions: dict[str, step.Action] | None, verdict: object, tag: object
+) -> None:
+    """A look-alike is reported, tagged or dropped as asked; its evidence is there whatever is done."""
+    doc = document("d", LOOK_ALIKE)
+
+    assert [verdict] == Decontaminate(index_path, actions=actions).filter_batch([doc])
+    assert tag == doc.metadata.get("contamination")
+    assert ["near"] == [line["class"] for line in doc.metadata["evidence"]]
+
+
+def test_the_strongest_class_that_drops_gives_the_reason(index_path: str) -> None:
+    """A verbatim solution stands before a look-alike of the question, and drops the document."""
+    doc = document("d", f"{LOOK_ALIKE} {SOLUTION}")
+
+    assert Decontaminate(index_path, actions={"near": "tag"}).filter_batch([doc]) == [(False, "contaminated:gsm8k")]
+    assert ["exact", "near"] == [line["class"] for line in doc.metadata["evidence"]]
+    assert "contamination" not in doc.metadata
+
+
+@pytest.mark.parametrize("actions", [{"close": "drop"}, {"near": "delete"}])
+def test_an_action_that_does_not_exist_is_refused(index_path: str, actions: dict[str, step.Action]) -> None:
+    """The error names the class and the action, and says which there are."""
+    with pytest.raises(UsageError, match="exact, short, near, review"):
+        Decontaminate(index_path, actions=actions)

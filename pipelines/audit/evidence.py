@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from decontam.align import side_by_side
 from pipelines.audit.tallies import BINS, Smallest, Tally, bounded, fetch, share_edges
 from pipelines.dataset import Dataset
 
@@ -25,7 +25,6 @@ EXACT, NEAR, DECONTAMINATE = "exact_dedup", "minhash_dedup", "decontaminate"  # 
 TOP_CLUSTERS = 20
 SHOWN_MEMBERS = 3
 SHOWN_PAIRS = 100
-Segments = list[tuple[str, bool]]
 
 _DUPLICATE = [("kept", pa.string()), ("similarity", pa.float64())]
 _LINE = [
@@ -187,40 +186,6 @@ def _pair(line: dict[str, Any]) -> dict[str, Any]:
     document, item = side_by_side(line["doc_text"], line["item_text"])
     kept = {k: v for k, v in line.items() if k not in {"doc_text", "item_text", "more"}}
     return {**kept, "doc_text": document, "item_text": item}
-
-
-def side_by_side(document: str, item: str) -> tuple[Segments, Segments]:
-    """Both texts cut into (text, is common): what is common is a longest common subsequence of their tokens."""
-    from rapidfuzz.distance import LCSseq
-
-    from filters.text import char_spans, pack, tokenise  # numba: half a second that a clean corpus need not wait
-
-    batch = pack([document, item])
-    tokens = tokenise(batch)
-    cut = int(tokens.offsets[1])
-    codes = np.unique(tokens.hashes, return_inverse=True)[1].tolist()
-    common = np.zeros(len(codes), bool)
-    for step in LCSseq.opcodes(codes[:cut], codes[cut:]):
-        if step.tag == "equal":
-            common[step.src_start : step.src_end] = True
-            common[cut + step.dest_start : cut + step.dest_end] = True
-    spans = np.stack([tokens.starts, tokens.ends], axis=1)
-    left = char_spans(document, spans[:cut])
-    right = char_spans(item, spans[cut:] - batch.offsets[1])
-    return _segments(document, left, common[:cut]), _segments(item, right, common[cut:])
-
-
-def _segments(text: str, spans: npt.NDArray[np.int64], common: npt.NDArray[np.bool_]) -> Segments:
-    """The text in pieces; what stands between two common tokens in a row belongs to them."""
-    pieces: Segments = []
-    done = 0
-    starts = np.flatnonzero(common & ~np.concatenate(([False], common[:-1])))
-    ends = np.flatnonzero(common & ~np.concatenate((common[1:], [False])))
-    for first, last in zip(starts, ends, strict=True):
-        begin, end = int(spans[first, 0]), int(spans[last, 1])
-        pieces += [(text[done:begin], False), (text[begin:end], True)]
-        done = end
-    return [piece for piece in [*pieces, (text[done:], False)] if piece[0]]
 
 
 def read_coverage(build: Path, need: str | None) -> list[dict[str, Any]]:

@@ -1,0 +1,205 @@
+"""Decontamination against datatrove's n-gram filter and a plain JSON scan, on the same documents.
+
+    python benchmarks/decontam.py DATA
+
+DATA: folder with raw/books, raw/seeds and benchmarks/. Ours, from text in memory (`hits`: n-grams shared with an item;
+`scan`: the whole rule with every class) and from files; the JSON scan parses each line and takes the length of its
+text; datatrove's NGramsDecontFilter with n-grams of 13 and its default normalisation. datatrove's indexer does not
+start without lighteval, so its index is made here, of the same hashes; without spaCy its words are those of a regular
+expression, which is several times faster. One thread; in turns, the median of all rounds, in megabytes of text for each
+processor second.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+from common import record
+
+from decontam.anchors import Texts, search
+from decontam.benchmarks import benchmark_files, load_benchmarks
+from decontam.index import Index, build_index
+from decontam.match import DecontaminationParams, scan_batch
+from filters.text import Batch, from_arrow, pack, tokenise
+
+ROUNDS = 7
+BATCH_BYTES = 1_000_000
+PEER_BYTES = 1_500_000  # the peer is slow; more gives the same figure
+UNIT = "MB of text per CPU second"
+_HAN = re.compile("[\u4e00-\u9fff]")
+
+
+def load_texts(data: Path) -> dict[str, list[str]]:
+    """The texts of books and seeds by language; a text is Chinese when a fifth of its characters are Han."""
+    lines: list[bytes] = []
+    for path in sorted((data / "raw" / "books").glob("*.jsonl.zst")):
+        lines += zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().splitlines()
+    for path in sorted((data / "raw" / "seeds").glob("*.jsonl.gz")):
+        lines += gzip.decompress(path.read_bytes()).splitlines()
+    texts: dict[str, list[str]] = {"English": [], "Chinese": []}
+    for text in (orjson.loads(line)["text"] for line in lines):
+        texts["Chinese" if len(_HAN.findall(text)) * 5 > len(text) else "English"].append(text)
+    return texts
+
+
+def batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in groups of about BATCH_BYTES."""
+    group: list[str] = []
+    size = 0
+    for text in texts:
+        group.append(text)
+        size += len(text.encode())
+        if size >= BATCH_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+def hits(index: Index, packed: Sequence[Batch]) -> None:
+    """Bytes in memory to the n-grams that they share with items."""
+    for batch in packed:
+        tokens = tokenise(batch, folded=False, spans=False)
+        search(index, "exact", Texts(tokens.hashes, tokens.hashes, tokens.offsets))
+
+
+def scan(index: Index, groups: Sequence[list[str]], params: DecontaminationParams) -> None:
+    """Texts in memory to matches."""
+    for group in groups:
+        scan_batch(index, group, params)
+
+
+def scan_parquet(index: Index, path: Path) -> None:
+    """A Parquet file to hits, its text column read in place."""
+    for group in pq.ParquetFile(path).iter_batches(batch_size=512, columns=["text"], use_threads=False):
+        hits(index, [from_arrow(group.column(0))])
+
+
+def scan_jsonl(index: Index, path: Path) -> None:
+    """A jsonl.zst file to hits."""
+    for texts in batches(json_texts(path)):
+        hits(index, [from_arrow(pa.array(texts, pa.large_string()))])
+
+
+def json_texts(path: Path) -> list[str]:
+    """The texts of a jsonl.zst file."""
+    lines = zstandard.ZstdDecompressor().stream_reader(path.read_bytes()).read().splitlines()
+    return [orjson.loads(line)["text"] for line in lines]
+
+
+def json_scan(lines: Sequence[bytes]) -> int:
+    """The sum of the lengths of the texts: what any tool that reads JSON pays."""
+    return sum(len(orjson.loads(line)["text"]) for line in lines)
+
+
+def datatrove_filter(index: Index, folder: Path) -> tuple[Any, str]:
+    """(datatrove's filter over the same items, how it finds words)."""
+    from datatrove.pipeline.decont.n_grams import NGramsDecontConfig, NGramsDecontFilter
+    from datatrove.utils.text import ngrams, simplify_text
+    from datatrove.utils.word_tokenizers import WordTokenizer
+
+    class Words(WordTokenizer):  # type: ignore[misc]
+        def word_tokenize(self, text: str) -> list[str]:
+            return re.findall(r"\w+|[^\w\s]", text)
+
+        def sent_tokenize(self, text: str) -> list[str]:
+            return [text]
+
+        def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+            return [(0, len(text))]
+
+    try:
+        import spacy  # noqa: F401
+
+        language, words = "eng_Latn", "spaCy"
+    except ImportError:
+        language, words = Words(), "a regular expression"
+    config = NGramsDecontConfig(n_grams=index.ngram)
+    peer = NGramsDecontFilter(str(folder), config=config, language=language)
+    hashes: set[int] = set()
+    for item in index.items:
+        tokens = peer.tokenizer.word_tokenize(simplify_text(item.text, config.norm_config))
+        hashes.update(peer.hash_func(" ".join(ngram)) for ngram in ngrams(tokens, config.n_grams))
+    np.array(sorted(hashes), dtype=config.hash_config.np_descr).tofile(folder / "items.index.hashes")
+    return peer, words
+
+
+def run_datatrove(peer: Any, texts: Sequence[str]) -> None:
+    """Texts in memory to datatrove's verdicts."""
+    from datatrove.data import Document
+
+    for text in texts:
+        peer.filter(Document(text=text, id=""))
+
+
+def measured(works: dict[str, tuple[Callable[[], object], float]]) -> dict[str, float]:
+    """The median speed of each work, given with its megabytes, after one run that does not count; in turns."""
+    spent: dict[str, list[float]] = {name: [] for name in works}
+    for number in range(ROUNDS + 1):
+        for name, (work, _) in works.items():
+            started = time.process_time()
+            work()
+            if number:
+                spent[name].append(time.process_time() - started)
+    return {name: works[name][1] / statistics.median(times) for name, times in spent.items()}
+
+
+def megabytes(texts: Sequence[str]) -> float:
+    """The size of the texts in UTF-8."""
+    return sum(len(text.encode("utf-8", "replace")) for text in texts) / 1e6
+
+
+def write_files(texts: Sequence[str], folder: Path) -> tuple[Path, Path]:
+    """The texts as a Parquet file and as jsonl.zst."""
+    parquet, lines = folder / "texts.parquet", folder / "texts.jsonl.zst"
+    pq.write_table(pa.table({"text": list(texts)}), parquet, compression="zstd")
+    lines.write_bytes(zstandard.compress(b"".join(orjson.dumps({"text": text}) + b"\n" for text in texts)))
+    return parquet, lines
+
+
+def main() -> None:
+    """Measures all, prints the figures and the ratio to the peer, and records them."""
+    data = Path(sys.argv[1])
+    index = build_index(load_benchmarks(benchmark_files([data / "benchmarks"])))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        peer, words = datatrove_filter(index, folder)
+        for language, texts in load_texts(data).items():
+            size = megabytes(texts)
+            groups = list(batches(texts))
+            part = texts[:: max(1, round(size * 1e6 / PEER_BYTES))]
+            parquet, jsonl = write_files(texts, folder)
+            lines = [orjson.dumps({"text": text}) for text in texts]
+            exact = DecontaminationParams(short=False, near=False)
+            works: dict[str, tuple[Callable[[], object], float]] = {
+                "hits": (partial(hits, index, [pack(group) for group in groups]), size),
+                "scan, exact": (partial(scan, index, groups, exact), size),
+                "scan, all classes": (partial(scan, index, groups, DecontaminationParams()), size),
+                "Parquet to hits": (partial(scan_parquet, index, parquet), size),
+                "jsonl.zst to hits": (partial(scan_jsonl, index, jsonl), size),
+                "JSON scan": (partial(json_scan, lines), size),
+                "datatrove": (partial(run_datatrove, peer, part), megabytes(part)),
+            }
+            speeds = measured(works)
+            for label, speed in speeds.items():
+                ratio = speed / speeds["datatrove"]
+                print(f"{language:8} {label:18} {speed:8.2f} MB/s  {ratio:7.1f} times datatrove (words by {words})")
+                record(f"decontamination, {language}, {label}", speed, UNIT)
+
+
+if __name__ == "__main__":
+    main()

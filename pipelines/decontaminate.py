@@ -1,0 +1,346 @@
+"""The work of `mathcorpus decontaminate`: scan, judge, write.
+
+Scanning reads every text once and keeps, on disk, the evidence of the texts with hits, and how many documents hold each
+loose n-gram. Only then is known which n-grams are stock phrases; so a judgement follows over what was kept, and the
+files are read a second time only where a row of theirs is to change. All is staged in the folder that it goes to, and
+renamed at the end; report.json comes last.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache, partial
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+import pyarrow as pa
+
+from decontam.index import Index, build_index, load_index
+from decontam.match import KINDS, scan_batch
+from decontam.params import DecontaminationParams
+from decontam.stock import demote, stock_ngrams
+from filters.errors import AccountingError, OutputError, UsageError
+from pipelines.dataset import encodable, write_json, writing
+from pipelines.row_fields import CONTAMINATION, Fields
+from pipelines.row_files import Part, RowFile, arrow_texts, find_rows, parts_of
+from pipelines.row_pool import Pool
+from pipelines.row_scan import Hit, Job, Scanned, evidence, read_hits, scan_part, strongest
+from pipelines.row_tally import PROFILES, Tally, check_read, make_report
+from pipelines.row_writers import Decision, Written, copy_rows, rewrite
+
+_STAGE = ".decontaminate-"
+_OUTPUTS = ("clean", "removed", "evidence.jsonl", "report.html")
+_JSON_LINE = orjson.OPT_APPEND_NEWLINE
+
+Progress = Callable[[str, int], None]  # (what is being done, bytes of text done since the last call)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller asks for."""
+
+    inputs: tuple[str, ...]
+    against: tuple[str, ...] = ()  # names or paths of benchmarks
+    index: Path | None = None  # a saved index in their place
+    out: Path | None = None
+    fields: Fields = field(default_factory=Fields)
+    id_field: str = "id"
+    benchmark_fields: Mapping[str, Sequence[str]] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)  # points of the rule, where not its defaults
+    actions: Mapping[str, str] = field(default_factory=lambda: PROFILES["web"])  # by class
+    workers: int | None = None
+
+    def told(self, params: DecontaminationParams) -> dict[str, Any]:
+        """The options that decide what comes out."""
+        return {
+            "inputs": [encodable(given) for given in self.inputs],
+            "against": list(self.against),
+            "index": None if self.index is None else str(self.index),
+            "fields": list(self.fields.names),
+            "id_field": self.id_field,
+            "benchmark_fields": None if self.benchmark_fields is None else dict(self.benchmark_fields),
+            **asdict(params),
+        }
+
+
+class Result(NamedTuple):
+    """What a run found."""
+
+    report: dict[str, Any]
+    first: list[dict[str, Any]]  # lines of evidence, to show
+
+
+def run(options: Options, progress: Progress) -> Result:
+    """The report and the first evidence; writes the outputs if there is a folder for them."""
+    started = time.perf_counter()
+    with _staging(options.out) as stage:
+        index, params = open_benchmarks(options)
+        files = find_rows(options.inputs, stage)
+        _check_out(options.out, stage, files)
+        parts = [part for file in files for part in parts_of(file, options.fields)]
+        tally = Tally(index, options.actions)
+        with Pool(options.workers, [Path(f.path) for f in files], len(parts)) as pool:
+            work = _Work(options, stage, index, params, tally, pool, progress)
+            ready = time.perf_counter()
+            scanned = work.scan(parts)
+            scan_seconds = time.perf_counter() - ready
+            work.judge(scanned)
+            if options.out is not None:
+                work.write(files)
+        report = make_report(tally, options.told(params))
+        if options.out is not None:
+            _publish(options.out, stage, report)
+    megabytes = sum(s.found.bytes for s in scanned) / 1e6
+    report["cost"] = {
+        "seconds": round(time.perf_counter() - started, 3),
+        "scan_seconds": round(scan_seconds, 3),
+        "text_mb": round(megabytes, 3),
+        "scan_mb_per_second": round(megabytes / max(scan_seconds, 1e-9), 1),
+        "workers": pool.workers,
+    }
+    if options.out is not None:
+        write_json(options.out / "report.json", report)
+    return Result(report, tally.first)
+
+
+@contextmanager
+def _staging(out: Path | None) -> Iterator[Path]:
+    """A folder that is deleted in the end; within `out`, so that a rename from it is atomic."""
+    if out is not None:
+        if out.exists() and not out.is_dir():
+            msg = f"--out {out}: is a file; give a folder"
+            raise OutputError(msg)
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+        if not (out / "report.json").exists() and any(not p.name.startswith(_STAGE) for p in out.iterdir()):
+            msg = f"--out {out}: holds other files; give an empty folder, or that of an earlier run"
+            raise OutputError(msg)
+    with writing(out or Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix=_STAGE, dir=out) as stage:
+        yield Path(stage)
+
+
+def open_benchmarks(options: Options) -> tuple[Index, DecontaminationParams]:
+    """The index to search with, and the points of the rule."""
+    if (options.index is None) == (not options.against):
+        msg = "say what to search for, by one of the two: --against NAME_OR_PATH,... or --index FILE"
+        raise UsageError(msg)
+    if options.index is not None:
+        index = load_index(options.index)
+        return index, DecontaminationParams(**{"ngram": index.ngram, "near_ngram": index.near_ngram, **options.params})
+    from decontam.benchmarks import load_benchmarks
+    from decontam.registry import resolve
+
+    params = DecontaminationParams(**options.params)
+    items = load_benchmarks(resolve(options.against), options.benchmark_fields)
+    return build_index(items, params.ngram, params.near_ngram), params
+
+
+def _check_out(out: Path | None, stage: Path, files: Sequence[RowFile]) -> None:
+    """Refuses inputs within the output folder: a second run would read what the first wrote."""
+    for path in (Path(f.path) for f in files):
+        if out is not None and stage not in path.parents and out.resolve() in path.resolve().parents:
+            msg = f"--out {out}: holds the input {path}; give another folder"
+            raise OutputError(msg)
+
+
+class _Part(NamedTuple):
+    """A part that was scanned."""
+
+    part: Part
+    hits: Path
+    found: Scanned
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The three steps of a run, and what they share."""
+
+    options: Options
+    stage: Path
+    index: Index
+    params: DecontaminationParams
+    tally: Tally
+    pool: Pool
+    progress: Progress
+
+    def scan(self, parts: Sequence[Part]) -> list[_Part]:
+        """What was found in each part, in their order."""
+        hits = [self.stage / f"hits-{number:06d}" for number in range(len(parts))]
+        fields, id_field = self.options.fields, self.options.id_field
+        jobs = [Job(part, str(path), fields, id_field) for part, path in zip(parts, hits, strict=True)]
+        if self.pool.parallel:
+            self.index.save(self.stage / "index")
+        there = partial(_scan_there, str(self.stage / "index"), self.params)
+        here = partial(scan_part, self.index, self.params, progress=partial(self.progress, "scan"))
+        results = []
+        for part, path, found in zip(parts, hits, self.pool.map(there, here, jobs), strict=True):
+            if self.pool.parallel:
+                self.progress("scan", found.bytes)
+            results.append(_Part(part, path, found))
+        check_read([result.found for result in results], fields)
+        return results
+
+    def judge(self, scanned: Sequence[_Part]) -> None:
+        """Counts all hits by their final class; writes the evidence, and for each file the decisions on its rows."""
+        loose: Counter[int] = Counter()
+        for part, _, found in scanned:
+            self.tally.add_part(part.file.name, found)
+            loose.update(found.loose)
+        stock = stock_ngrams(loose, self.params)
+        with (self.stage / "evidence.jsonl").open("wb") as out:
+            for name, parts in groupby(scanned, key=lambda s: s.part.file.name):
+                with self._decisions(name).open("wb") as decisions:
+                    for row, hits in (found for one in parts for found in read_hits(one.hits)):
+                        judged = _judged(hits, stock, self.tally.actions)
+                        out.writelines(orjson.dumps(hit.line, option=_JSON_LINE) for hit in judged)
+                        self.tally.add_row(name, judged)
+                        decision = _decide(row, judged, self.tally.actions)
+                        if decision.drop or decision.cuts or decision.tag:
+                            decisions.write(orjson.dumps(tuple(decision), option=_JSON_LINE))
+
+    def write(self, files: Sequence[RowFile]) -> None:
+        """Writes clean/ and removed/, and checks that every row went one way."""
+        for folder in ("clean", "removed"):
+            (self.stage / folder).mkdir()
+        tagged = "tag" in self.options.actions.values()
+        jobs = [_Rewrite(file, self.stage, self._decisions(file.name), tagged) for file in files]
+        for file, written in zip(files, self.pool.map(_write_file, _write_file, jobs), strict=True):
+            self.progress("write", Path(file.path).stat().st_size)
+            counted = self.tally.files[file.name]
+            if written is not None and written != (counted["clean"], counted["removed"]):
+                msg = f"{file.path}: {written} written, but {dict(counted)} counted; did it change while it was read?"
+                raise AccountingError(msg)
+        if self.tally.documents["read"] != self.tally.documents["clean"] + self.tally.documents["removed"]:
+            msg = f"rows read differ from clean + removed: {dict(self.tally.documents)}"
+            raise AccountingError(msg)
+
+    def _decisions(self, name: str) -> Path:
+        return self.stage / f"decisions-{name.replace('%', '%25').replace('/', '%2F')}"
+
+
+@lru_cache(maxsize=1)
+def _index(path: str) -> Index:
+    return load_index(Path(path))
+
+
+def _scan_there(index: str, params: DecontaminationParams, job: Job) -> Scanned:
+    return scan_part(_index(index), params, job, lambda _size: None)
+
+
+def _judged(hits: Sequence[Hit], stock: frozenset[int], actions: Mapping[str, str]) -> list[Hit]:
+    """The hits of a row by their final class: by place, the strongest first."""
+    matches = demote([hit.match for hit in hits], stock)
+    judged = [
+        Hit(hit.place, match, {**hit.line, "class": match.kind, "action": actions[match.kind]})
+        for hit, match in zip(hits, matches, strict=True)
+    ]
+    places = {place: number for number, place in enumerate(dict.fromkeys(hit.place for hit in hits))}
+    return sorted(judged, key=lambda h: (places[h.place], KINDS.index(h.match.kind), -h.match.lcs, h.match.item))
+
+
+def _decide(row: int, hits: Sequence[Hit], actions: Mapping[str, str]) -> Decision:
+    """What happens to a row: `drop` if any hit calls for it; `cut` and `tag` go together."""
+    cuts: dict[str, list[list[int]]] = {}
+    tags = []
+    for hit in hits:
+        does = actions[hit.match.kind]
+        if does == "drop":
+            return Decision(row, True, {}, None)
+        if does == "cut":
+            cuts.setdefault(hit.place, []).append(list(hit.match.span))
+        elif does == "tag":
+            tags.append(hit.match.kind)
+    return Decision(row, False, cuts, strongest(tags) if tags else None)
+
+
+class _Rewrite(NamedTuple):
+    """A file to write."""
+
+    file: RowFile
+    stage: Path
+    decisions: Path
+    tagged: bool
+
+
+def _write_file(job: _Rewrite) -> Written | None:
+    """Writes a file; None where it was copied, since nothing in it changes."""
+    file, stage, path, tagged = job
+    if path.stat().st_size or (tagged and file.is_parquet):
+        with path.open("rb") as lines:
+            return rewrite(file, (Decision(*orjson.loads(line)) for line in lines), stage, tagged=tagged)
+    copy_rows(file, stage / "clean" / file.name)
+    return None
+
+
+def _publish(out: Path, stage: Path, report: dict[str, Any]) -> None:
+    """Moves what was staged to its place, in that of an earlier run."""
+    from decontam.report import write_report
+
+    with (stage / "evidence.jsonl").open("rb") as lines:
+        write_report(stage, report, map(orjson.loads, lines))
+    (out / "report.json").unlink(missing_ok=True)
+    for name in _OUTPUTS:
+        old = out / name
+        if old.is_dir():
+            shutil.rmtree(old)
+        (stage / name).replace(old)
+
+
+# --- on somebody's own DataFrame --------------------------------------------------------------------------------------
+
+
+def as_map_in_arrow(
+    index_path: str,
+    index_digest: str | None = None,
+    params: DecontaminationParams | None = None,
+    text_field: str = "text",
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    """A function for `DataFrame.mapInArrow` that adds the columns `contamination` and `evidence` to any schema.
+
+    contamination : string, the strongest class of a row's matches, null where there is none.
+    evidence : string, a JSON array of lines of evidence, null likewise.
+    Stock phrases are told by the whole corpus, which no batch knows: none becomes `review` here.
+    """
+    rule = params or DecontaminationParams()
+
+    def add(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from decontam.step import open_index
+
+        index = open_index(index_path, index_digest)
+        row = 0
+        for batch in batches:
+            yield _with_evidence(index, rule, batch, row, text_field)
+            row += batch.num_rows
+
+    return add
+
+
+def _with_evidence(
+    index: Index, params: DecontaminationParams, batch: pa.RecordBatch, first: int, text_field: str
+) -> pa.RecordBatch:
+    texts = arrow_texts(batch, first, Fields((text_field,)), "id")
+    kinds: dict[int, list[str]] = {}
+    lines: dict[int, list[dict[str, Any]]] = {}
+    for text, scan in enumerate(scan_batch(index, texts.texts, params) if texts.texts else []):
+        if scan.matches:
+            row = texts.numbers[text] - first
+            kinds.setdefault(row, []).extend(m.kind for m in scan.matches)
+            lines.setdefault(row, []).extend(evidence(index, "", texts, text, scan.matches))
+    rows = range(batch.num_rows)
+    added = {
+        CONTAMINATION: [strongest(kinds[r]) if r in kinds else None for r in rows],
+        "evidence": [orjson.dumps(lines[r]).decode() if r in lines else None for r in rows],
+    }
+    schema = batch.schema
+    for name in added:
+        schema = schema.append(pa.field(name, pa.string()))
+    columns = [*batch.columns, *(pa.array(values, pa.string()) for values in added.values())]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)

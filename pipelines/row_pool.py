@@ -1,0 +1,56 @@
+"""Work on files by several processes, its results in order: the same whatever their number."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import TypeVar
+
+from filters.errors import MathcorpusError
+
+J = TypeVar("J")
+R = TypeVar("R")
+
+_PARALLEL_BYTES = 1 << 25  # of input; less is done before a second process has started
+
+
+class Pool:
+    """Processes, or none where one does."""
+
+    def __init__(self, workers: int | None, files: Sequence[Path], jobs: int) -> None:
+        """Takes the number of processes; without one, the cores of this machine where the input is large enough."""
+        if workers is None:
+            workers = _cores() if sum(f.stat().st_size for f in files) > _PARALLEL_BYTES else 1
+        self.workers = max(1, min(workers, jobs))
+        self.parallel = self.workers > 1
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Pool:
+        if self.parallel:
+            # not fork: numba's and Arrow's threads do not survive it
+            context = multiprocessing.get_context("forkserver")
+            self._executor = ProcessPoolExecutor(self.workers, context)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+
+    def map(self, there: Callable[[J], R], here: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
+        """The results in the order of the jobs: of `there` in the processes, of `here` without them."""
+        if self._executor is None:
+            yield from map(here, jobs)
+            return
+        try:
+            yield from self._executor.map(there, jobs)
+        except BrokenProcessPool as error:
+            msg = "a worker process died (was there too little memory?); run it again with fewer --workers"
+            raise MathcorpusError(msg) from error
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
