@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 4_900_000  # of the page: opens at once on a telephone, and passes as a mail attachment
 SHOWN_PAIRS = 400  # hits: more than anyone reads, and enough that each benchmark and class has its share
 SHOWN_ROWS = 200  # of a table
+OPEN_ROWS = 12  # of a table that stands open; longer ones would hide the evidence below them
 SHOWN_NAME = 120  # characters of a name: a file, a benchmark, a field
 SHOWN_TEXT = 4_000  # characters of a text; lines of evidence hold fewer
 
@@ -39,6 +40,7 @@ CLASSES: Mapping[str, str] = {
     "review": "all that it shares with the item stands in many unrelated documents too, and convicts nobody by itself",
 }
 _RESERVE_BYTES = 600_000  # for the menus of the filters, which are only known with the hits
+_FIRST_COLUMNS = ("read", "texts", "items", "documents", "items_hit", *CLASSES)  # of a table; others stand behind
 _LINE_KEYS = {"class", "benchmark", "split", "item", "field", "doc_text", "item_text", "lcs", "ngrams", "span", "more"}
 
 
@@ -166,7 +168,7 @@ def _hit(number: int, line: Mapping[str, Any]) -> dict[str, Any]:
         "document": left,
         "left_out": max(0, length - len(document)),
         "item_text": right,
-        "place": (benchmark, order, -lcs, number),
+        "place": (order, benchmark, -lcs, number),
     }
 
 
@@ -193,8 +195,10 @@ def verdict(report: Mapping[str, Any]) -> str:
     kept = f"kept and reported ({', '.join(changed)})" if changed else "kept and reported"
     parts = [f"{n:,} {word}" for n, word in ((removed, "removed"), (reported, kept)) if n]
     done = f": {', '.join(parts)}" if parts else ""
+    kinds = report.get("classes") or {}
+    what = "Benchmark text or its like" if kinds.get("near") or kinds.get("review") else "Benchmark text"
     of_all = f"{found:,} of {_count(read, 'document')} ({percent(found, read)})"
-    return f"Benchmark text was found in {of_all}{done}{unread}."
+    return f"{what} was found in {of_all}{done}{unread}."
 
 
 def _count(number: int, noun: str) -> str:
@@ -215,9 +219,9 @@ def _view(report: Mapping[str, Any], chosen: _Choice) -> dict[str, Any]:
     """What the template takes, but for the hits."""
     documents = report.get("documents") or {}
     rows = {key: report.get(key) or [] for key in ("benchmarks", "coverage", "files")}
-    ends = {"read": "documents read", "clean": "clean", "removed": "removed", "reported": "kept and reported"}
+    ends = {"read": "documents read", "removed": "removed", "clean": "kept", "reported": "kept with a hit"}
     tiles = [(documents.get(key, 0), label) for key, label in ends.items()]
-    tiles += [(documents[key], f"of them {key}") for key in ("cut", "tagged") if documents.get(key)]
+    tiles += [(documents[key], key) for key in ("cut", "tagged") if documents.get(key)]
     tiles.append((sum(row.get("items_hit") or 0 for row in rows["benchmarks"]), "benchmark items found"))
     settings = {"Options": "options", "Actions": "actions", "Index": "index", "Versions": "versions"}
     return {
@@ -249,11 +253,11 @@ def _by_name(counts: Mapping[str, Any] | None, unit: str) -> list[dict[str, Any]
 
 def _table(title: str, head: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A table with a column for each number that a row has."""
-    numbers = list(
-        dict.fromkeys(k for row in rows for k, v in row.items() if isinstance(v, int | float) and k != "name")
-    )
+    found = dict.fromkeys(k for row in rows for k, v in row.items() if isinstance(v, int | float) and k != "name")
+    numbers = [*(k for k in _FIRST_COLUMNS if k in found), *(k for k in found if k not in _FIRST_COLUMNS)]
     return {
         "title": title,
+        "open": len(rows) <= OPEN_ROWS,
         "heads": [head, *(_name(column).replace("_", " ") for column in numbers)],
         "rows": [(_name(row.get("name", "")), [row.get(column) for column in numbers]) for row in rows[:SHOWN_ROWS]],
         "left_out": max(0, len(rows) - SHOWN_ROWS),

@@ -4,13 +4,16 @@ Training and scoring share one text preparation (`Tokens.normalised`: Chinese by
 model never sees text cut in another way than it was taught.
 
 fastText fills its input matrix by blocks of one tenth a thread: with fewer than ten threads most of it is uninitialised
-heap. One thread is what makes training repeatable, so the matrix has to be so large that the allocator maps fresh
-(zeroed) pages for it: `MIN_MATRIX_BYTES`.
+memory. One thread is what makes training repeatable, so it runs in a process of its own (`fasttext_training`), and the
+matrix has to be so large that the allocator maps fresh (zeroed) pages for it on every system: `MIN_MATRIX_BYTES`.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -73,20 +76,29 @@ def train(positive: Iterable[str], negative: Iterable[str], params: TrainParams,
     with tempfile.TemporaryDirectory() as folder:
         examples = Path(folder) / "seeds.txt"
         examples.write_text("".join(f"{label} {text}\n" for label, text in lines), encoding="utf-8")
-        model = fasttext.train_supervised(
-            str(examples),
-            dim=params.dim,
-            epoch=params.epochs,
-            lr=params.learning_rate,
-            wordNgrams=params.word_ngrams,
-            minCount=params.min_count,
-            bucket=params.buckets,
-            seed=params.seed,
-            thread=1,
-            verbose=0,
-        )
-        model.save_model(str(out))
+        _train_apart(examples, out, params)
     return {label.removeprefix("__label__"): n for label, n in counts.items()}
+
+
+def _train_apart(examples: Path, out: Path, params: TrainParams) -> None:
+    """Trains in a fresh process; see `filters.fasttext_training` for why."""
+    settings = {
+        "dim": params.dim,
+        "epoch": params.epochs,
+        "lr": params.learning_rate,
+        "wordNgrams": params.word_ngrams,
+        "minCount": params.min_count,
+        "bucket": params.buckets,
+        "seed": params.seed,
+        "thread": 1,
+        "verbose": 0,
+    }
+    command = [sys.executable, "-P", "-m", "filters.fasttext_training", str(examples), str(out), json.dumps(settings)]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if told.returncode != 0:
+        last = (told.stderr.strip().splitlines() or ["killed"])[-1]
+        msg = f"recall: fastText could not be trained ({last}); try a smaller learning_rate, or fewer buckets"
+        raise InputError(msg)
 
 
 def _prepared(texts: Iterable[str]) -> list[str]:

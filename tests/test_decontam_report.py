@@ -104,10 +104,10 @@ def test_both_texts_are_cut_into_what_they_share() -> None:
     texts = re.findall(r'<div class="text"[^>]*>(.*)</div>', html)
 
     assert texts == [
-        "<mark>小明有３个苹果</mark>",
-        "<mark>小明有3个苹果</mark>",
         "A <mark>train goes</mark> 60 <mark>miles</mark>",
         "The <mark>train goes</mark> 75 <mark>miles</mark>.",
+        "<mark>小明有３个苹果</mark>",
+        "<mark>小明有3个苹果</mark>",
         "Two trains meet",
         "The train goes 75 miles.",
         r"<mark>solve \frac{1</mark>}{2}",
@@ -120,8 +120,8 @@ def test_every_part_of_the_report_is_on_the_page() -> None:
     words = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page(REPORT, HITS[:1])))
 
     for expected in (
-        "Benchmark text was found in 12 of 1,200 documents (1 %): 10 removed, 2 kept and reported; 3 rows could not be read.",
-        "benchmark / split items hit documents exact near gsm8k / test 7 12 9 1",
+        "Benchmark text or its like was found in 12 of 1,200 documents (1 %): 10 removed, 2 kept and reported; 3 rows could not be read.",
+        "benchmark / split documents items hit exact near gsm8k / test 12 7 9 1",
         "benchmark / split items protected unprotected gsm8k / test 1,319 1,319 0",
         "a.jsonl 1,200 1,188 10",
         "messages[0].content 1",
@@ -335,15 +335,15 @@ def test_a_browser_shows_hostile_text_and_runs_none_of_it(browser: Browser, tmp_
 @pytest.mark.parametrize(
     ("wanted", "shown"),
     [
-        ("", "line-3 line-1 line-2 line-4"),
-        ("#evidence", "line-3 line-1 line-2 line-4"),
+        ("", "line-1 line-3 line-2 line-4"),
+        ("#evidence", "line-1 line-3 line-2 line-4"),
         ("#class=near", "line-3 line-2"),
         ("#class=near&q=TRAIN", "line-2"),
         ("#q=goes+60", "line-1"),
         ("#q=3个苹果", "line-3"),
         ("#q=\\frac{1}{2}", "line-4"),
         ("#benchmark=gsm8k+/+test&field=question", "line-1"),
-        ("#class=no such class", "line-3 line-1 line-2 line-4"),
+        ("#class=no such class", "line-1 line-3 line-2 line-4"),
         ("#q=nowhere", ""),
     ],
 )
@@ -371,7 +371,7 @@ def test_a_reader_filters_by_hand(browser: Browser, plain: str) -> None:
 
     assert typed == "line-1 line-2"
     assert (chosen, address) == ("line-2", "#class=near&q=Train")
-    assert browser.value(SHOWN) == "line-3 line-1 line-2 line-4"
+    assert browser.value(SHOWN) == "line-1 line-3 line-2 line-4"
 
 
 def test_without_script_all_is_shown(browser: Browser, plain: str) -> None:
@@ -383,7 +383,7 @@ def test_without_script_all_is_shown(browser: Browser, plain: str) -> None:
     notice = browser.value("document.querySelector('noscript').offsetHeight > 0")
     browser.ask("Emulation.setScriptExecutionDisabled", value=False)
 
-    assert (shown, filters, notice) == ("line-3 line-1 line-2 line-4", 0, True)
+    assert (shown, filters, notice) == ("line-1 line-3 line-2 line-4", 0, True)
 
 
 @pytest.mark.parametrize("width", [320, 400, 1280])

@@ -197,6 +197,15 @@ def test_training_twice_gives_the_same_bytes(model: Path, tmp_path: Path) -> Non
     assert (tmp_path / "again.bin").read_bytes() == model.read_bytes()
 
 
+def test_training_does_not_read_what_the_process_left_in_memory(model: Path, tmp_path: Path) -> None:
+    """After 300 MB of ones were held and freed, the same seeds give the same bytes, not NaN."""
+    dirt = [b"\xff" * 100_000 for _ in range(3_000)]
+    del dirt
+    train(POSITIVE, NEGATIVE, TrainParams(epochs=10, buckets=100_000), tmp_path / "again.bin")
+
+    assert (tmp_path / "again.bin").read_bytes() == model.read_bytes()
+
+
 def test_the_classifier_tells_its_seeds_apart(model: Path) -> None:
     """Scores are probabilities, high for mathematics and low for the rest; an empty text scores 0."""
     loaded = load_model(str(model), hashlib.sha256(model.read_bytes()).hexdigest())

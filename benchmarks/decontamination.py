@@ -1,6 +1,6 @@
 """Decontamination against datatrove's n-gram filter and a plain JSON scan, on the same documents.
 
-    python benchmarks/decontam.py DATA
+    python benchmarks/decontamination.py DATA
 
 DATA: folder with raw/books, raw/seeds and benchmarks/. Ours, from text in memory (`hits`: n-grams shared with an item;
 `scan`: the whole rule with every class) and from files; the JSON scan parses each line and takes the length of its
