@@ -103,16 +103,16 @@ def test_pin_writes_a_copy_that_can_be_used(exam: str, tmp_path: Path, monkeypat
 
 
 def test_coverage_counts_each_question_in_its_strongest_class(exam: str) -> None:
-    """A long one, a short one that its options help, a stock phrase of nine characters, and two that nothing protects."""
+    """A long one, a short one that its options help, and three that nothing protects: numbers, nine characters, no text."""
     told = run("coverage", exam, "--fields", "question=stem,option=pick", "--show", "1")
 
     assert told.exit_code == 0
     assert told.output.splitlines() == [
         "set        items  exact  short  near  none  options",
-        "exam/test      5      1      1     1     2        1",
-        "all            5      1      1     1     2        1",
+        "exam/test      5      1      1     0     3        1",
+        "all            5      1      1     0     3        1",
         "  exam/test item 2: 12 - 5 =",
-        "  exam/test: 1 more",
+        "  exam/test: 2 more",
     ]
 
 
@@ -121,10 +121,11 @@ def test_coverage_as_json_lists_every_unprotected_item(exam: str) -> None:
     told = json.loads(run("coverage", exam, "--fields", "question=stem", "--show", "0", "--json").output)
 
     assert told["sets"] == [
-        {"benchmark": "exam", "split": "test", "items": 5, "exact": 1, "short": 1, "near": 1, "none": 2, "options": 0}
+        {"benchmark": "exam", "split": "test", "items": 5, "exact": 1, "short": 1, "near": 0, "none": 3, "options": 0}
     ]
     assert [(one["item"], one["tokens"], one["text"]) for one in told["unprotected"]] == [
         (2, 2, "12 - 5 ="),
+        (3, 9, "下列命题中正确的是"),
         (4, 0, ""),
     ]
 
