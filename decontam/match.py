@@ -87,22 +87,23 @@ class _Found(NamedTuple):
         )
 
 
-def match_batch(index: Index, texts: Sequence[str], params: DecontaminationParams) -> list[list[Match]]:
+def match_batch(index: Index, texts: Sequence[str] | Batch, params: DecontaminationParams) -> list[list[Match]]:
     """For each text its matches, in the order of `Index.items`; every item that matches, not the first."""
     return [scan.matches for scan in scan_batch(index, texts, params)]
 
 
-def scan_batch(index: Index, texts: Sequence[str], params: DecontaminationParams) -> list[Scan]:
+def scan_batch(index: Index, texts: Sequence[str] | Batch, params: DecontaminationParams) -> list[Scan]:
     """For each text its matches, and the anchors in it that convict nothing.
 
+    A batch, as `filters.text.from_arrow` makes of a column, is taken as it is, without an object for each text.
     With rule `qwen2-formula`, UsageError for a text longer than `decontam.formula.MAX_TOKENS`.
     """
     params.check(index)
-    batch = pack(texts)
+    batch = texts if isinstance(texts, Batch) else pack(texts)
     tokens = tokenise(batch)
     if params.rule == "qwen2-formula":
         pairs = similar(index, tokens, params)
-        return [Scan(found) for found in _matches(texts, batch, tokens, [_shown(index, tokens, "exact", pairs, [])])]
+        return [Scan(found) for found in _matches(batch, tokens, [_shown(index, tokens, "exact", pairs, [])])]
     masking = params.near and params.near_masked
     masked = mask_numbers(tokens.hashes, tokens.folded, tokens.folded_ends) if masking else tokens.hashes
     view = Texts(tokens.hashes, masked, tokens.offsets)
@@ -126,7 +127,7 @@ def scan_batch(index: Index, texts: Sequence[str], params: DecontaminationParams
     loose += _unheld(index, anchors, found)
     return [
         Scan(*scan)
-        for scan in zip(_matches(texts, batch, tokens, found), _split(np.concatenate(loose), len(texts)), strict=True)
+        for scan in zip(_matches(batch, tokens, found), _split(np.concatenate(loose), len(batch)), strict=True)
     ]
 
 
@@ -205,18 +206,19 @@ def _split(rows: I64, texts: int) -> list[tuple[int, ...]]:
     return lines
 
 
-def _matches(texts: Sequence[str], batch: Batch, tokens: Tokens, found: list[_Found]) -> list[list[Match]]:
+def _matches(batch: Batch, tokens: Tokens, found: list[_Found]) -> list[list[Match]]:
     """For each text what was found in it, in order of item."""
     rows: dict[int, list[tuple[int, _Found, int]]] = {}
     for part in found:
         for row, (item, text) in enumerate(zip(part.pairs.items.tolist(), part.pairs.texts.tolist(), strict=True)):
             rows.setdefault(text, []).append((item, part, row))
-    results: list[list[Match]] = [[] for _ in texts]
+    results: list[list[Match]] = [[] for _ in range(len(batch))]
     for text, lines in rows.items():
         lines.sort(key=lambda line: line[0])
         first, last = np.array([part.spans[row] for _, part, row in lines]).T
-        byte_spans = np.stack([tokens.starts[first], tokens.ends[last - 1]], axis=1) - batch.offsets[text]
-        spans = char_spans(texts[text], byte_spans).tolist()
+        start, end = int(batch.offsets[text]), int(batch.offsets[text + 1])
+        byte_spans = np.stack([tokens.starts[first], tokens.ends[last - 1]], axis=1) - start
+        spans = char_spans(batch.data[start:end], byte_spans).tolist()
         begin = int(tokens.offsets[text])
         results[text] = [part.match(row, begin, span) for (_, part, row), span in zip(lines, spans, strict=True)]
     return results

@@ -232,16 +232,18 @@ def token_hash(token: str) -> int:
     return int(hash_bytes(data, 0, data.size))
 
 
-def char_spans(text: str, byte_spans: npt.ArrayLike) -> _I64:
+def char_spans(text: str | _U8, byte_spans: npt.ArrayLike) -> _I64:
     """The spans, int64[M, 2], in characters of `text`, of spans in bytes of its UTF-8.
 
-    byte_spans : int[M, 2], relative to the start of the document; borders inside a character round up.
+    text : as a string or as its bytes; byte_spans : int[M, 2], relative to the start of the document; borders inside a
+    character round up.
     """
     spans = np.asarray(byte_spans, np.int64).reshape(-1, 2)
-    if text.isascii():
+    if isinstance(text, str):
+        text = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
+    if text.max(initial=0) < 0x80:
         return spans
-    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
-    char_starts = np.flatnonzero((data & 0xC0) != 0x80)
+    char_starts = np.flatnonzero((text & 0xC0) != 0x80)
     return np.searchsorted(char_starts, spans).astype(np.int64)
 
 

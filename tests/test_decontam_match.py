@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from decontam.benchmarks import Item, load_benchmarks
 from decontam.index import Index, build_index
 from decontam.match import DecontaminationParams, Match, match_batch
 from filters.errors import UsageError
-from filters.text import pack, tokenise
+from filters.text import from_arrow, pack, tokenise
 from tests.naive_decontam import naive_lcs, naive_matches
 
 RULE = DecontaminationParams(short=False, near=False)  # the classes of their own have test_decontam_classes.py
@@ -214,6 +215,16 @@ def test_documents_of_a_batch_do_not_touch() -> None:
 
 
 @pytest.mark.timeout(20)
+def test_a_batch_of_bytes_is_as_good_as_strings() -> None:
+    """A column of Arrow, sliced and with a null, gives the matches of its strings."""
+    texts = ["é中", f"né {QUESTION} 中", "", f"{CHINESE} ok"]
+    index = index_of(QUESTION, CHINESE)
+    column = pa.array([texts[0], texts[1], None, texts[3]])[1:]
+
+    assert match_batch(index, from_arrow(column), RULE) == match_batch(index, texts[1:], RULE)
+    assert [len(m) for m in match_batch(index, from_arrow(column), RULE)] == [1, 0, 1]
+
+
 def test_ten_thousand_hits_in_one_document_stay_cheap() -> None:
     """Half a million anchors of a one-word item, and a boilerplate shared by 50 items, both end soon."""
     monotone = index_of(" ".join(["word"] * 40))
