@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from decontam import kernels
-from decontam.index import Index
 from decontam.kernels import I64, U64, Flags, search_at, windows
 from decontam.lcs import best_windows
+from decontam.segments import Segment
 from decontam.tables import Table
 
 # Windows of one document that are compared with one item, those with most anchors first: a copy has more
@@ -91,7 +91,7 @@ class Pairs(NamedTuple):
         return Pairs(*(np.empty(0, dtype=np.int64) for _ in range(6)))
 
 
-def search(index: Index, name: str, texts: Texts, shorter: Candidates | None = None) -> Candidates:
+def search(index: Segment, name: str, texts: Texts, shorter: Candidates | None = None) -> Candidates:
     """Where the texts have n-grams of the index's table `name`, by their hashes.
 
     shorter : those of another table with which every n-gram of this one begins, if they are known.
@@ -108,7 +108,7 @@ def search(index: Index, name: str, texts: Texts, shorter: Candidates | None = N
     return Candidates(name, tokens, grams)
 
 
-def confirm(index: Index, texts: Texts, found: Candidates) -> tuple[Hits, Alignments]:
+def confirm(index: Segment, texts: Texts, found: Candidates) -> tuple[Hits, Alignments]:
     """The candidates whose tokens agree, and the alignments that these propose.
 
     A `short` item must agree from its first token to its last.
@@ -157,7 +157,7 @@ def join(a: Alignments, b: Alignments) -> Alignments:
     return Alignments(items[new], texts[new], starts[new], counts)
 
 
-def compare(index: Index, texts: Texts, found: Alignments, slack: tuple[int, int]) -> Pairs:
+def compare(index: Segment, texts: Texts, found: Alignments, slack: tuple[int, int]) -> Pairs:
     """Each item and text that have an alignment, with the window of the highest ratio; the first among equals.
 
     slack : share of the item's tokens on each side of its window, as a fraction.

@@ -16,9 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from decontam.options import own_enough, read_options
 from filters.errors import InputError, UsageError
 
@@ -188,15 +185,27 @@ def read_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """(0-based row, record) of a benchmark file, in order."""
     try:
         if path.name.endswith(".parquet"):
-            yield from enumerate(pq.read_table(path).to_pylist())
+            yield from enumerate(_parquet_rows(path))
             return
         with gzip.open(path, "rb") if path.name.endswith(".gz") else path.open("rb") as lines:
             for row, line in enumerate(lines):
                 if line.strip():
                     yield row, _record(path, row, line)
-    except (OSError, EOFError, pa.ArrowException) as exc:
+    except (OSError, EOFError) as exc:
         msg = f"cannot read {path}: {exc}"
         raise InputError(msg) from exc
+
+
+def _parquet_rows(path: Path) -> list[dict[str, Any]]:
+    import pyarrow as pa  # as dear as numba: an index of JSON lines does without
+    import pyarrow.parquet as pq
+
+    try:
+        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+    except pa.ArrowException as exc:
+        msg = f"cannot read {path}: {exc}"
+        raise InputError(msg) from exc
+    return rows
 
 
 def _record(path: Path, row: int, line: bytes) -> dict[str, Any]:

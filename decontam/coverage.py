@@ -50,7 +50,7 @@ def protection(items: Iterable[Item]) -> tuple[list[Protection], list[Unprotecte
     held = index.protected()
     flags = np.stack([held["exact"], held["short"], held["near"] | held["masked"], np.ones(len(index.items), bool)])
     strongest = flags.argmax(axis=0).tolist()  # the first that holds
-    tokens = np.diff(index.offsets).tolist()
+    tokens = index.lengths.tolist()
     with_options = {
         (item.benchmark, item.split, item.row)
         for item, exact in zip(index.items, held["exact"].tolist(), strict=True)

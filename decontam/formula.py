@@ -10,9 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from decontam.anchors import Pairs
-from decontam.index import Index
 from decontam.lcs import similarities
 from decontam.params import DecontaminationParams
+from decontam.segments import Segment
 from filters.errors import UsageError
 from filters.text import Tokens
 
@@ -23,7 +23,7 @@ MAX_TOKENS = 1_024
 MIN_LCS_TOKENS = 13  # the report's own number
 
 
-def similar(index: Index, tokens: Tokens, params: DecontaminationParams) -> Pairs:
+def similar(index: Segment, tokens: Tokens, params: DecontaminationParams) -> Pairs:
     """Each text and item that the rule convicts, by text and item; the window is the text."""
     lengths = np.diff(tokens.offsets)
     if len(lengths) and lengths.max() > MAX_TOKENS:

@@ -1,44 +1,41 @@
-"""The n-grams of benchmark items, saved as one file that processes share.
+"""The benchmark items that texts are searched for: an ordered list of segments, most often one.
 
-A hash only proposes: the tokens of all items are kept beside the tables (see `decontam.tables`), so that
-the matcher confirms each anchor.
-
-The file is a JSON header and raw arrays, memory-mapped on load: worker processes share its pages,
-nothing in it is code (as a pickle would be), and the same items give the same bytes.
+Adding items appends a segment, and what the earlier ones find stays as it was: a run with the whole index is the union
+of runs with each segment. So an existing corpus is checked against an addition with the last segment alone
+(`Index.newest`), and what that finds is what the whole index would find of these items. An index that is built again
+instead would count its bounds on postings anew, and could find otherwise what nobody touched.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from hashlib import blake2b
+from itertools import accumulate, chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from decontam.benchmarks import Item
-from decontam.kernels import I64, U8, U64, Flags, mask_numbers
-from decontam.tables import NEAR_NGRAM_TOKENS, NGRAM_TOKENS, TABLES, Table, make_tables
-from filters.errors import InputError, OutputError
-from filters.text import TEXT_VERSION, pack, tokenise
+from decontam.index_file import check_index, read_index, write_index
+from decontam.kernels import I64, U64, Flags
+from decontam.segments import DIGEST_BYTES, Segment, make_segment
+from decontam.tables import NEAR_NGRAM_TOKENS, NGRAM_TOKENS, TABLES
+from filters.errors import UsageError
 
-__all__ = ["NEAR_NGRAM_TOKENS", "NGRAM_TOKENS", "TABLES", "Coverage", "Index", "build_index", "load_index"]
-
-_MAGIC = b"mathcorpus benchmark index 2\n"
-_ALIGNMENT = 64  # bytes; a cache line, and a multiple of every item size
-_ARRAYS = {"hashes": "<u8", "masked": "<u8", "offsets": "<i8"}
-_TABLE_ARRAYS = {
-    "ngrams": "<u8",
-    "posting_offsets": "<i8",
-    "posting_items": "<i4",
-    "posting_tokens": "<i4",
-    "bitmap": "<u8",
-    "samples": "<u8",
-}
+__all__ = [
+    "NEAR_NGRAM_TOKENS",
+    "NGRAM_TOKENS",
+    "TABLES",
+    "Coverage",
+    "Index",
+    "add_items",
+    "build_index",
+    "load_index",
+]
 
 
 class Coverage(NamedTuple):
@@ -57,184 +54,151 @@ class Coverage(NamedTuple):
     near: int
 
 
+class AllItems:
+    """The items of all segments in order, each read when it is asked for."""
+
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        self._parts = [segment.items for segment in segments]
+        self.firsts = list(accumulate(map(len, self._parts), initial=0))  # number of the first item of each segment
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return self.firsts[-1]
+
+    def __getitem__(self, number: int) -> Item:
+        """Item number `number`; from the end if it is negative."""
+        part, place = self.locate(number)
+        return self._parts[part][place]
+
+    def __iter__(self) -> Iterator[Item]:
+        """All items in order."""
+        return chain.from_iterable(self._parts)
+
+    def locate(self, number: int) -> tuple[int, int]:
+        """(segment, number in it) of item number `number`."""
+        number = range(len(self))[number]
+        part = bisect_right(self.firsts, number) - 1
+        return part, number - self.firsts[part]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Index:
-    """Items, their tokens, and their n-grams. I items, T tokens.
+    """Segments in the order in which they were added, at least one; I items in all.
 
-    All arrays are read-only.
+    Numbers of items, and ids of n-grams, count through the segments.
     """
 
-    items: tuple[Item, ...]  # (I,) sorted
-    hashes: U64  # (T,) token hashes of all items
-    masked: U64  # (T,) the same with each number masked
-    offsets: I64  # (I + 1,) token range of each item
-    tables: dict[str, Table]  # by the names in TABLES
+    segments: tuple[Segment, ...]
+
+    @cached_property
+    def items(self) -> AllItems:
+        """(I,) the items of all segments, those of each sorted."""
+        return AllItems(self.segments)
+
+    @cached_property
+    def first_ids(self) -> list[int]:
+        """For each segment the id of its first n-gram."""
+        return list(accumulate((segment.ids for segment in self.segments[:-1]), initial=0))
+
+    @property
+    def newest(self) -> Index:
+        """The last segment as an index of its own; UsageError where nothing was added to the first."""
+        if len(self.segments) == 1:
+            msg = "nothing was added to this index, so nothing of it is new; `mathcorpus benchmarks index --add` adds"
+            raise UsageError(msg)
+        return Index(self.segments[-1:])
 
     @property
     def ngram(self) -> int:
         """Tokens in an anchor of class exact."""
-        return self.tables["exact"].ngram
+        return self.segments[0].tables["exact"].ngram
 
     @property
     def near_ngram(self) -> int:
         """Tokens in an anchor of look-alikes."""
-        return self.tables["near"].ngram
+        return self.segments[0].tables["near"].ngram
 
     def tokens(self, item: int) -> U64:
-        """The token hashes of item number `item`."""
-        return self.hashes[self.offsets[item] : self.offsets[item + 1]]
+        """The token hashes of item number `item`; keyed ones where it is private."""
+        part, place = self.items.locate(item)
+        return self.segments[part].tokens(place)
 
-    @cached_property
-    def first_ids(self) -> dict[str, int]:
-        """For each table the id of its first n-gram: an id of the index numbers the n-grams of all."""
-        sizes = [len(self.tables[table].ngrams) for table in TABLES]
-        return dict(zip(TABLES, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
+    def is_private(self, item: int) -> bool:
+        """Whether the index has no text of item number `item`."""
+        return bool(self.segments[self.items.locate(item)[0]].key)
 
-    def short_id(self, item: int) -> int:
-        """The id of a short item, which is found as a whole: after those of all n-grams."""
-        return sum(len(table.ngrams) for table in self.tables.values()) + item
-
-    @cached_property
-    def longest(self) -> int:
-        """Tokens of the longest item."""
-        return int(np.diff(self.offsets).max(initial=0))
-
-    @cached_property
-    def vocabulary(self) -> tuple[I64, U64]:
-        """(number of each token of `hashes`, the distinct hashes, sorted): what `decontam.formula` compares."""
-        words, codes = np.unique(self.hashes, return_inverse=True)
-        return codes.astype(np.int64), words
+    @property
+    def lengths(self) -> I64:
+        """int64[I], the tokens of each item."""
+        return np.concatenate([np.diff(segment.offsets) for segment in self.segments])
 
     def protected(self) -> dict[str, Flags]:
         """For each table, which items have an n-gram in it."""
-        held: dict[str, Flags] = {}
-        for name, table in self.tables.items():
-            held[name] = np.zeros(len(self.items), dtype=bool)
-            held[name][table.posting_items] = True
-        return held
+        held = [segment.protected() for segment in self.segments]
+        return {table: np.concatenate([one[table] for one in held]) for table in TABLES}
 
     def coverage(self) -> list[Coverage]:
         """One line for each (benchmark, split), sorted; counted over its questions."""
-        held = self.protected()
-        columns = [np.ones(len(self.items), dtype=bool), held["exact"], held["short"], held["near"] | held["masked"]]
-        counts: dict[tuple[str, str], list[int]] = {}
-        for item, *flags in zip(self.items, *(c.tolist() for c in columns), strict=True):
-            if item.field == "question":
-                line = counts.setdefault((item.benchmark, item.split), [0] * len(columns))
-                line[:] = (count + flag for count, flag in zip(line, flags, strict=True))
+        counts: dict[tuple[str, str], I64] = {}
+        for segment in self.segments:
+            held = segment.protected()
+            asked = segment.items.questions
+            flags = np.stack([asked, held["exact"], held["short"], held["near"] | held["masked"]]) & asked
+            for number, name in enumerate(segment.items.names):
+                found = flags[:, segment.items.sets == number].sum(axis=1)
+                counts[name] = counts.get(name, 0) + found
         return [
-            Coverage(*key, items, exact + short, items - exact - short, exact, short, near)
-            for key, (items, exact, short, near) in sorted(counts.items())
+            Coverage(*name, items, exact + short, items - exact - short, exact, short, near)
+            for name, (items, exact, short, near) in sorted((n, c.tolist()) for n, c in counts.items())
+            if items
         ]
 
     def unprotected(self) -> list[Item]:
         """The questions that no rule convicts a copy of: too short, only numbers, or empty."""
         held = self.protected()
-        numbers = np.flatnonzero(~(held["exact"] | held["short"])).tolist()
-        return [self.items[n] for n in numbers if self.items[n].field == "question"]
+        asked = np.concatenate([segment.items.questions for segment in self.segments])
+        return [self.items[n] for n in np.flatnonzero(asked & ~(held["exact"] | held["short"])).tolist()]
 
     @cached_property
     def digest(self) -> str:
-        """Digest of the file that `save` writes: the same items, tokeniser and n-grams give the same."""
-        state = hashlib.blake2b(digest_size=16)
-        for chunk in self._chunks():
-            state.update(chunk)
-        return state.hexdigest()
+        """Digest of the segments: the same items, tokeniser, n-grams and keys, added in the same order, give the same.
+
+        Of an index that was loaded, what its file says, which `load_index` compares on demand.
+        """
+        told = "".join(segment.digest for segment in self.segments)
+        return blake2b(told.encode("ascii"), digest_size=DIGEST_BYTES).hexdigest()
 
     def save(self, path: Path) -> None:
         """Write the index; the file appears under its name only when it is whole."""
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                for chunk in self._chunks():
-                    file.write(chunk)
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as exc:
-            partial.unlink(missing_ok=True)
-            msg = f"cannot write the index {path}: {exc}"
-            raise OutputError(msg) from exc
-
-    def _chunks(self) -> Iterable[bytes]:
-        arrays = {
-            name: getattr(self.tables[table] if array else self, array or name).astype(dtype, copy=False)
-            for name, dtype in _dtypes().items()
-            for table, _, array in (name.partition("."),)
-        }
-        header = {
-            "text_version": TEXT_VERSION,
-            "ngrams": [self.tables[table].ngram for table in TABLES],
-            "lengths": {name: len(array) for name, array in arrays.items()},
-            "items": [astuple(item) for item in self.items],
-        }
-        # ASCII, since a text may hold a lone surrogate, which no UTF-8 file can
-        encoded = json.dumps(header, sort_keys=True, separators=(",", ":")).encode("ascii")
-        prefix = _MAGIC + len(encoded).to_bytes(8, "little") + encoded
-        yield _padded(prefix)
-        for array in arrays.values():
-            yield _padded(array.tobytes())
+        write_index(path, self.segments)
 
 
-def build_index(items: Iterable[Item], ngram: int = NGRAM_TOKENS, near_ngram: int = NEAR_NGRAM_TOKENS) -> Index:
-    """The index of `items`, whatever their order; an item given twice stands in it once."""
-    ordered = tuple(sorted(set(items)))
-    tokens = tokenise(pack([item.text for item in ordered]))
-    masked = mask_numbers(tokens.hashes, tokens.folded, tokens.folded_ends)
-    questions = np.array([item.field == "question" for item in ordered], dtype=bool)
-    tables = make_tables(tokens, masked, questions, ngram, near_ngram)
-    for array in (tokens.hashes, masked, tokens.offsets):
-        array.flags.writeable = False
-    return Index(ordered, tokens.hashes, masked, tokens.offsets, tables)
+def build_index(
+    items: Iterable[Item], ngram: int = NGRAM_TOKENS, near_ngram: int = NEAR_NGRAM_TOKENS, *, private: bool = False
+) -> Index:
+    """The index of `items`, whatever their order; an item given twice stands in it once.
+
+    private : with keyed hashes in the place of tokens, and no text; see `decontam.private`.
+    """
+    return Index((make_segment(items, ngram, near_ngram, private=private),))
 
 
-def load_index(path: Path) -> Index:
-    """The index that `save` wrote to `path`, its arrays mapped from the file."""
-    try:
-        data = np.memmap(path, dtype=np.uint8, mode="r")
-    except (OSError, ValueError) as exc:  # ValueError: an empty file
-        msg = f"cannot read the benchmark index {path}: {exc}"
-        raise InputError(msg) from exc
-    begin = len(_MAGIC) + 8
-    if data[: len(_MAGIC)].tobytes() != _MAGIC:
-        msg = f"{path} is no benchmark index of this version; build it again"
-        raise InputError(msg)
-    end = begin + int.from_bytes(data[len(_MAGIC) : begin].tobytes(), "little")
-    try:
-        header = json.loads(data[begin:end].tobytes())
-        if header["text_version"] != TEXT_VERSION:
-            msg = (
-                f"the benchmark index {path} was built with text rules {header['text_version']!r}, "
-                f"these are {TEXT_VERSION!r}; build it again"
-            )
-            raise InputError(msg)
-        items = tuple(Item(*item) for item in header["items"])
-        arrays = _mapped(data, end, header["lengths"])
-        tables = {
-            table: Table(ngram, **{name: arrays.pop(f"{table}.{name}") for name in _TABLE_ARRAYS})
-            for table, ngram in zip(TABLES, header["ngrams"], strict=True)
-        }
-        return Index(items=items, tables=tables, **arrays)
-    except (KeyError, TypeError, ValueError) as exc:
-        msg = f"the benchmark index {path} is damaged ({exc}); build it again"
-        raise InputError(msg) from exc
+def add_items(index: Index, items: Iterable[Item], *, private: bool = False) -> Index:
+    """The index with one more segment, of those `items` that no segment of it holds; it may be empty.
+
+    The segments that are there are not touched, but for one that is empty, which is left out.
+    """
+    new = sorted(set(items))
+    for segment in index.segments:
+        new = [item for item, held in zip(new, segment.holds(new), strict=True) if not held]
+    kept = tuple(segment for segment in index.segments[1:] if len(segment.items))
+    return Index((index.segments[0], *kept, make_segment(new, index.ngram, index.near_ngram, private=private)))
 
 
-def _dtypes() -> dict[str, str]:
-    """The arrays of the file, in order, and their types."""
-    tables = {f"{table}.{name}": dtype for table in TABLES for name, dtype in _TABLE_ARRAYS.items()}
-    return {**_ARRAYS, **tables}
+def load_index(path: Path, *, check: bool = False) -> Index:
+    """The index that `save` wrote to `path`, its arrays mapped from the file.
 
-
-def _mapped(data: U8, position: int, lengths: dict[str, int]) -> dict[str, Any]:
-    arrays = {}
-    for name, dtype in _dtypes().items():
-        position += -position % _ALIGNMENT
-        # frombuffer, since a memmap would pass its own class on to every slice
-        arrays[name] = np.frombuffer(data, dtype=dtype, count=lengths[name], offset=position)
-        position += arrays[name].nbytes
-    return arrays
-
-
-def _padded(chunk: bytes) -> bytes:
-    return chunk + bytes(-len(chunk) % _ALIGNMENT)
+    check : whether all of the file is read and compared with its digests; else damage shows only where the header
+    cannot be read or the file is too short. InputError for a file that is no index, or damaged.
+    """
+    return Index(check_index(path) if check else read_index(path))

@@ -4,6 +4,7 @@
 and window. The subsequence of a whole document is never taken: unrelated pages of 4,096 tokens pass the
 threshold by chance. `short`: a question of 3 to 12 tokens, whole and set off from the text around it.
 `near`: look-alikes, found by shared 7-grams, or 13-grams with numbers masked, and convicted by the same ratio.
+`judged` is what a model calls the same (see `decontam.judge`); no rule finds it.
 `review` is what `decontam.stock` makes of a match that rests on stock phrases alone.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,8 @@ from decontam.index import Index
 from decontam.kernels import I64, convicts, mask_numbers, rest_on
 from decontam.lcs import tight_spans
 from decontam.params import LCS_THRESHOLD, STOCK_DOCUMENTS, WINDOW_SLACK, DecontaminationParams
+from decontam.private import keyed
+from decontam.segments import Segment
 from filters.text import Batch, Tokens, char_spans, pack, tokenise
 
 __all__ = [
@@ -40,7 +43,7 @@ __all__ = [
 
 MATCH_VERSION = "qwen-math-2"  # raised by hand when the same texts, items and parameters match otherwise
 
-KINDS = ("exact", "short", "near", "review")  # classes of the evidence, strongest first
+KINDS = ("exact", "short", "near", "judged", "review")  # classes of the evidence, strongest first
 MAX_ANCHORS = 32  # kept of a match: enough to tell a copy from a stock phrase
 
 
@@ -101,6 +104,25 @@ def scan_batch(index: Index, texts: Sequence[str] | Batch, params: Decontaminati
     params.check(index)
     batch = texts if isinstance(texts, Batch) else pack(texts)
     tokens = tokenise(batch)
+    parts = [_scan(segment, batch, keyed(tokens, segment.key), params) for segment in index.segments]
+    return parts[0] if len(parts) == 1 else [_joined(index, scans) for scans in zip(*parts, strict=True)]
+
+
+def _joined(index: Index, scans: Sequence[Scan]) -> Scan:
+    """What the segments of an index found in one text, its items and n-grams counted through all segments."""
+    matches: list[Match] = []
+    loose: list[int] = []
+    for scan, first_item, first_id in zip(scans, index.items.firsts[:-1], index.first_ids, strict=True):
+        matches += [
+            replace(match, item=match.item + first_item, anchors=tuple(first_id + a for a in match.anchors))
+            for match in scan.matches
+        ]
+        loose += [first_id + gram for gram in scan.loose]
+    return Scan(matches, tuple(loose))
+
+
+def _scan(index: Segment, batch: Batch, tokens: Tokens, params: DecontaminationParams) -> list[Scan]:
+    """For each text what one segment finds in it; the tokens are hashed as those of the segment are."""
     if params.rule == "qwen2-formula":
         pairs = similar(index, tokens, params)
         return [Scan(found) for found in _matches(batch, tokens, [_shown(index, tokens, "exact", pairs, [])])]
@@ -131,13 +153,13 @@ def scan_batch(index: Index, texts: Sequence[str] | Batch, params: Decontaminati
     ]
 
 
-def _keys(index: Index, pairs: Pairs | Alignments) -> I64:
+def _keys(index: Segment, pairs: Pairs | Alignments) -> I64:
     """A number for each pair of a text and an item."""
     return pairs.texts * len(index.items) + pairs.items
 
 
 def _convicted(
-    index: Index, tokens: Tokens, hits: list[Hits], alignments: Alignments, kind: str, params: DecontaminationParams
+    index: Segment, tokens: Tokens, hits: list[Hits], alignments: Alignments, kind: str, params: DecontaminationParams
 ) -> _Found:
     """The pairs whose best window is above the threshold."""
     view = Texts(tokens.hashes, tokens.hashes, tokens.offsets)
@@ -145,7 +167,7 @@ def _convicted(
     return _shown(index, tokens, kind, pairs.only(params.is_contaminated(pairs.lcs, pairs.shorter)), hits)
 
 
-def _shown(index: Index, tokens: Tokens, kind: str, pairs: Pairs, hits: list[Hits]) -> _Found:
+def _shown(index: Segment, tokens: Tokens, kind: str, pairs: Pairs, hits: list[Hits]) -> _Found:
     """Convicted pairs with the tokens that show it and the anchors among `hits`."""
     items = index.hashes, index.offsets
     spans = tight_spans(tokens.hashes, items, pairs.items, pairs.begins, pairs.ends, pairs.lcs)
@@ -162,7 +184,7 @@ def _shown(index: Index, tokens: Tokens, kind: str, pairs: Pairs, hits: list[Hit
 
 
 def _whole(
-    index: Index, batch: Batch, tokens: Tokens, places: Alignments, params: DecontaminationParams
+    index: Segment, batch: Batch, tokens: Tokens, places: Alignments, params: DecontaminationParams
 ) -> tuple[_Found, I64]:
     """(short items that stand whole and alone, (text, id) of those that stand in the middle of something)."""
     begins = places.starts + tokens.offsets[places.texts]
@@ -185,7 +207,7 @@ def _whole(
     return _Found("short", pairs, np.stack([begins, ends], axis=1), counts, anchors), loose
 
 
-def _unheld(index: Index, anchors: list[Hits], found: list[_Found]) -> list[I64]:
+def _unheld(index: Segment, anchors: list[Hits], found: list[_Found]) -> list[I64]:
     """(text, id) of the n-grams that no item holds which is convicted in the text."""
     pairs = np.sort(np.concatenate([_keys(index, f.pairs) for f in found]))
     parts = []

@@ -37,11 +37,13 @@ CLASSES: Mapping[str, str] = {
     "exact": "shares an n-gram with the item, and the common subsequence around it is above the threshold",
     "short": "holds the whole of a question that is too short for an n-gram, set off from what stands around it",
     "near": "a look-alike: shares shorter n-grams, or n-grams but for their numbers, and is above the same threshold",
+    "judged": "tells the same problem in other words, as a model says that was asked about it; no rule finds it",
     "review": "all that it shares with the item stands in many unrelated documents too, and convicts nobody by itself",
 }
 _RESERVE_BYTES = 600_000  # for the menus of the filters, which are only known with the hits
 _FIRST_COLUMNS = ("read", "texts", "items", "documents", "items_hit", *CLASSES)  # of a table; others stand behind
-_LINE_KEYS = {"class", "benchmark", "split", "item", "field", "doc_text", "item_text", "lcs", "ngrams", "span", "more"}
+_LINE_KEYS = {"class", "benchmark", "split", "item", "field", "doc_text", "item_text", "private"}
+_LINE_KEYS |= {"lcs", "ngrams", "span", "more"}
 
 
 def write_report(out: Path, report: dict[str, Any], evidence: Iterable[dict[str, Any]]) -> None:
@@ -49,8 +51,9 @@ def write_report(out: Path, report: dict[str, Any], evidence: Iterable[dict[str,
 
     report : what report.json holds. Known are `documents` {read, clean, removed, reported, …}, `files` [{name, read,
         clean, removed}], `fields` {name: documents, or {class: documents}}, `classes` {class: documents}, `benchmarks`
-        [{benchmark, split, items_hit, documents, exact, short, near, review}], `coverage` [{benchmark, split, items,
-        …}], `bad_rows` {reason: rows}, `options` {name: value}, `index` {digest, items, ngram, …}; any may be missing.
+        [{benchmark, split, items_hit, documents, exact, short, …}], `coverage` [{benchmark, split, items, …}],
+        `bad_rows` {reason: rows}, `judge` {answers, unknown {reason: pairs}, documents_unknown, …}, `options` {name:
+        value}, `index` {digest, items, ngram, …}; any may be missing.
     evidence : the lines of evidence.jsonl, in order; they are read once and not kept.
     Raises OutputError where the folder cannot be written.
     """
@@ -168,6 +171,7 @@ def _hit(number: int, line: Mapping[str, Any]) -> dict[str, Any]:
         "document": left,
         "left_out": max(0, length - len(document)),
         "item_text": right,
+        "private": _name(_text(line, "private")),
         "place": (order, benchmark, -lcs, number),
     }
 
@@ -186,6 +190,8 @@ def verdict(report: Mapping[str, Any]) -> str:
     removed, reported = documents.get("removed", 0), documents.get("reported", 0)
     bad = sum((report.get("bad_rows") or {}).values())
     unread = f"; {_count(bad, 'row')} could not be read" if bad else ""
+    unknown = (report.get("judge") or {}).get("documents_unknown")
+    unread += f"; {_count(unknown, 'document')} could not be judged by the model" if unknown else ""
     if not read:
         return f"No document was read{unread}."
     found = removed + reported or max(0, read - clean)
@@ -196,7 +202,8 @@ def verdict(report: Mapping[str, Any]) -> str:
     parts = [f"{n:,} {word}" for n, word in ((removed, "removed"), (reported, kept)) if n]
     done = f": {', '.join(parts)}" if parts else ""
     kinds = report.get("classes") or {}
-    what = "Benchmark text or its like" if kinds.get("near") or kinds.get("review") else "Benchmark text"
+    alike = any(kinds.get(kind) for kind in ("near", "judged", "review"))
+    what = "Benchmark text or its like" if alike else "Benchmark text"
     of_all = f"{found:,} of {_count(read, 'document')} ({percent(found, read)})"
     return f"{what} was found in {of_all}{done}{unread}."
 
@@ -223,7 +230,7 @@ def _view(report: Mapping[str, Any], chosen: _Choice) -> dict[str, Any]:
     tiles = [(documents.get(key, 0), label) for key, label in ends.items()]
     tiles += [(documents[key], key) for key in ("cut", "tagged") if documents.get(key)]
     tiles.append((sum(row.get("items_hit") or 0 for row in rows["benchmarks"]), "benchmark items found"))
-    settings = {"Options": "options", "Actions": "actions", "Index": "index", "Versions": "versions"}
+    settings = {"Options": "options", "Actions": "actions", "Index": "index", "Judge": "judge", "Versions": "versions"}
     return {
         "verdict": verdict(report),
         "found": bool(documents.get("removed") or documents.get("reported") or chosen.lines),
@@ -234,12 +241,20 @@ def _view(report: Mapping[str, Any], chosen: _Choice) -> dict[str, Any]:
             _table("Found, by file", "file", rows["files"]),
             _table("Found, by field", "field of the documents", _by_name(report.get("fields"), "documents")),
             _table("Rows that could not be read", "reason", _by_name(report.get("bad_rows"), "rows")),
+            _table("Likely paraphrases, by what the model said", "answer", _by_name(_answers(report), "pairs")),
             _table("Questions that the rule can protect", "benchmark / split", _named_sets(rows["coverage"])),
         ],
         "settings": [(part, _settings(report.get(key))) for part, key in settings.items()],
         "lines": chosen.lines,
         "unwritten": chosen.unwritten,
     }
+
+
+def _answers(report: Mapping[str, Any]) -> dict[str, int]:
+    """What became of the pairs that a model was to be asked about, but those of rows that are removed anyway."""
+    judge = report.get("judge") or {}
+    unknown = {f"unknown: {reason}": pairs for reason, pairs in (judge.get("unknown") or {}).items()}
+    return {**(judge.get("answers") or {}), **unknown}
 
 
 def _named_sets(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

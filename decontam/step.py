@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
+from decontam.evidence import evidence_lines
 from decontam.index import Index, load_index
 from decontam.match import KINDS, DecontaminationParams, Match, match_batch
 from filters.errors import InputError, UsageError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from datatrove.data import Document
     from datatrove.pipeline.writers.disk_base import DiskWriter
 
-MAX_EVIDENCE_CHARS = 2_000  # of doc_text and of item_text: enough to judge by eye, and a row stays small
 MAX_EVIDENCE_LINES = 20  # of one document; a page that lists a whole benchmark would have thousands
 BATCH_CHARS = 1 << 24  # texts matched together: bounds memory when documents are large
 
@@ -30,8 +30,8 @@ Action = Literal["drop", "tag", "report"]
 # What is done with a document by the strongest class of its matches. The report of Qwen2.5-Math excludes look-alikes
 # from training sets; on the web, where one page in two hundred has one by its subject alone, they are looked at.
 PROFILES: dict[str, dict[str, Action]] = {
-    "web": {"exact": "drop", "short": "drop", "near": "report", "review": "report"},
-    "posttrain": {"exact": "drop", "short": "drop", "near": "drop", "review": "report"},
+    "web": {"exact": "drop", "short": "drop", "near": "report", "judged": "report", "review": "report"},
+    "posttrain": {"exact": "drop", "short": "drop", "near": "drop", "judged": "drop", "review": "report"},
 }
 _ACTIONS = ("drop", "tag", "report")
 
@@ -41,7 +41,7 @@ _OPEN_INDEXES = 4  # a process needs one, a recipe with several profiles a few; 
 @lru_cache(maxsize=_OPEN_INDEXES)
 def open_index(path: str, digest: str | None) -> Index:
     """The index at `path`, opened once in a process; refused if `digest` is given and is not its own."""
-    index = load_index(Path(path))
+    index = load_index(Path(path), check=digest is not None)
     if digest is not None and index.digest != digest:
         msg = f"the benchmark index {path} has digest {index.digest}, expected {digest}; build it again"
         raise InputError(msg)
@@ -92,7 +92,8 @@ class Decontaminate(BaseFilter):
 
     def _verdict(self, index: Index, doc: Document, matches: Sequence[Match]) -> bool | tuple[bool, str]:
         """The verdict on a document with matches, which go into its metadata."""
-        lines = evidence_lines(index, doc, matches)
+        origin = doc.metadata.get("origin") or doc.metadata.get("file_path") or ""
+        lines = evidence_lines(index, doc.text, matches, doc.id, origin)
         seen = {action: [n for n in lines if self.actions[n["class"]] == action] for action in _ACTIONS}
         if len(lines) > MAX_EVIDENCE_LINES:
             lines[MAX_EVIDENCE_LINES - 1]["more"] = len(lines) - MAX_EVIDENCE_LINES
@@ -114,39 +115,6 @@ def checked_actions(actions: Mapping[str, Action]) -> dict[str, Action]:
             )
             raise UsageError(msg)
     return PROFILES["web"] | dict(actions)
-
-
-def evidence_lines(index: Index, doc: Document, matches: Sequence[Match]) -> list[dict[str, Any]]:
-    """Each match as a line of evidence, strongest class and highest ratio first; texts are cut at MAX_EVIDENCE_CHARS.
-
-    `span` is in characters of the original text and is not cut.
-    """
-    lines = []
-    for match in sorted(matches, key=lambda m: (KINDS.index(m.kind), -m.lcs, m.item)):
-        item = index.items[match.item]
-        first, last = match.span
-        lines.append(
-            {
-                "doc_id": doc.id,
-                "origin": doc.metadata.get("origin") or doc.metadata.get("file_path") or "",
-                "benchmark": item.benchmark,
-                "split": item.split,
-                "item": item.row,
-                "field": item.field,
-                "class": match.kind,
-                "lcs": match.lcs,
-                "ngrams": match.ngrams,
-                "span": [first, last],
-                "doc_text": _excerpt(doc.text[first:last]),
-                "item_text": _excerpt(item.text),
-            }
-        )
-    return lines
-
-
-def _excerpt(text: str) -> str:
-    """The first MAX_EVIDENCE_CHARS of a text; a lone surrogate, which no JSON writer takes, becomes `?`."""
-    return text[:MAX_EVIDENCE_CHARS].encode("utf-8", "replace").decode()
 
 
 def _by_size(docs: Sequence[Document]) -> Iterator[list[Document]]:

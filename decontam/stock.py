@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from decontam.match import Match
 from decontam.params import DecontaminationParams
@@ -29,3 +30,9 @@ def demote(matches: Iterable[Match], stock: Collection[int]) -> list[Match]:
         replace(match, kind="review") if match.anchors and all(a in stock for a in match.anchors) else match
         for match in matches
     ]
+
+
+def match_of(stored: Mapping[str, Any]) -> Match:
+    """A match that was written as JSON, to be judged when the whole corpus is counted."""
+    values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in stored.items()}
+    return Match(**values)

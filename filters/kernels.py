@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.blocks import skim
+from filters.plain import new_scratch, skim
 from filters.words import (
     CJK,
     DIGIT,
@@ -31,6 +31,7 @@ from filters.words import (
     hash_bytes,
     is_ascii_letter,
     jit,
+    leaf,
     letters,
     load64,
     lowest,
@@ -45,7 +46,8 @@ _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
 _I64 = npt.NDArray[np.int64]
 _Tables = tuple[_U32, _U32, _U64, _U64]  # folds, sequences, keys, values
-_Out = tuple[_U64, _I64, _I64, _U8, _I64]  # hashes, starts, ends, folded, folded_ends
+_Flags = npt.NDArray[np.bool_]
+_Out = tuple[_U64, _I64, _I64, _U8, _I64, _Flags]  # hashes, starts, ends, folded, folded_ends, numbers
 
 # What a number waits for after a character that may belong to it.
 _NOTHING = 0
@@ -58,20 +60,20 @@ _GROUP = 5  # a whole group mark: three digits
 # Output grows between segments of this many input bytes, never inside one. A code point yields at most 2
 # tokens (U+3316, six kana) and 12 folded bytes (U+FDFA, four words) for each of its bytes; the last code
 # point, command or 8-byte store of a segment may pass its border.
-_SEGMENT = 1 << 15
+_SEGMENT = 1 << 13
 _PAST_BORDER = 128
 _NO_TOKEN = (np.int64(0),) * 10  # what `_scan` knows of no open token; numba compiles once more for literals
 
 
-@jit
+@leaf
 def _is_operator(code: Int) -> bool:
     return code in (0x2A, 0x2B, 0x2D, 0x2F, 0x3C, 0x3D, 0x3E)  # * + - / < = >
 
 
-@jit
+@leaf
 def _emit(out: _Out, count: Int, begin: Int, put: Int, start: Int, end: Int) -> Int:
     """The number of tokens after the one that is folded[begin:put] and came from data[start:end]."""
-    hashes, starts, ends, folded, folded_ends = out
+    hashes, starts, ends, folded, folded_ends, numbers = out
     value = np.uint64(0)
     for at in range(begin, put, 8):  # reads past `put`, where there is room
         word = load64(folded, at)
@@ -82,10 +84,12 @@ def _emit(out: _Out, count: Int, begin: Int, put: Int, start: Int, end: Int) -> 
         ends[count] = end
     if folded_ends.size > 0:
         folded_ends[count] = put
+    if numbers.size > 0:
+        numbers[count] = np.uint8(folded[begin] - 0x30) < 10
     return count + 1
 
 
-@jit
+@leaf
 def _command(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     data: _U8, here: Int, stop: Int, tables: _Tables, out: _Out, count: Int, put: Int
 ) -> tuple[Int, Int, Int]:
@@ -126,25 +130,20 @@ def _command(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     return at, count, put
 
 
-@jit
+@leaf
 def _scan(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     data: _U8, stop: Int, limit: Int, tables: _Tables, operators: bool, out: _Out, state: Any
 ) -> Any:
-    """The state after the code points of a document that begin before `limit`; their tokens go to `out`.
+    """The state after the code points of a document from `at` on, until no token is open; their tokens go to `out`.
 
+    limit : no code point is taken that begins there or later.
     stop : end of the document, where one separator more is seen, which closes the last token.
     """
     folds, sequences, _, _ = tables
-    _, _, _, folded, folded_ends = out
+    folded = out[3]
     (at, count, put), opened = state
     kind, waits, begin, start, end, digits, decimal, mark_put, mark_end, late_start = opened
     while at < limit:
-        if kind == SEPARATOR:
-            if folded_ends.size == 0:
-                put = np.int64(0)  # nobody wants the folded bytes: they are only held for the hash
-            at, count, put = skim(data, min(limit, stop), stop, tables, operators, out, at, count, put)
-            if at >= limit:
-                break
         here = at
         entry = np.int64(SEPARATOR)
         is_command = False
@@ -245,6 +244,8 @@ def _scan(  # noqa: PLR0917 - numba takes arrays and scalars, by position
 
         if is_command:
             at, count, put = _command(data, here, stop, tables, out, count, put)
+        if kind == SEPARATOR:
+            break
     opened = kind, waits, begin, start, end, digits, decimal, mark_put, mark_end, late_start
     return (at, count, put), opened
 
@@ -257,12 +258,24 @@ def _doubled(array: Any) -> Any:
 
 
 @jit
-def tokenise(
-    data: _U8, offsets: _I64, tables: _Tables, operators: bool, spans: bool, folding: bool
-) -> tuple[_U64, _I64, _I64, _I64, _U8, _I64]:
-    """The tokens of N documents: hashes, starts, ends, offsets, folded, folded_ends (see filters.text.Tokens).
+def _with_room(out: _Out, count: Int, tokens: Int, put: Int, folded: Int) -> _Out:
+    """The output with room for more tokens behind `count` of them, and more folded bytes behind `put`."""
+    hashes, starts, ends, text, text_ends, numbers = out
+    if count + tokens > hashes.size:
+        hashes, starts, ends = _doubled(hashes), _doubled(starts), _doubled(ends)
+        text_ends, numbers = _doubled(text_ends), _doubled(numbers)
+    if put + folded > text.size:
+        text = _doubled(text)
+    return hashes, starts, ends, text, text_ends, numbers
 
-    Without `spans`, starts and ends are empty; without `folding`, folded and folded_ends are.
+
+@jit
+def tokenise(  # noqa: PLR0917
+    data: _U8, offsets: _I64, tables: _Tables, operators: bool, spans: bool, folding: bool, flags: bool
+) -> tuple[_U64, _I64, _I64, _I64, _U8, _I64, _Flags, _I64]:
+    """The tokens of N documents, as the fields of `filters.text.Tokens`.
+
+    Without `spans`, starts and ends are empty; without `folding`, folded and folded_ends are; without `flags`, numbers.
     data : uint8[B]; offsets : int64[N + 1]; tables : what each code point folds to (uint32[0x110000], and
     sequences), the command table (keys and values, uint64[power of 2]). O(B) time.
     """
@@ -271,30 +284,35 @@ def tokenise(
         size = offsets[-1] - offsets[0]
     segment: Int = min(_SEGMENT, size + 1)
     token_room, byte_room = 2 * (segment + _PAST_BORDER), 12 * (segment + _PAST_BORDER)
-    folded = np.empty(size + byte_room, np.uint8)
+    text, restarts = np.empty((size if folding else 0) + byte_room, np.uint8), np.empty((size // segment, 2), np.int64)
     size = size // 3 + token_room
-    hashes = np.empty(size, np.uint64)
-    starts = np.empty(size if spans else 0, np.int64)
-    ends = np.empty(size if spans else 0, np.int64)
-    folded_ends = np.empty(size if folding else 0, np.int64)
-    token_offsets = np.zeros(offsets.size, np.int64)
-    count, put = np.int64(0), np.int64(0)
+    starts, ends = np.empty(size if spans else 0, np.int64), np.empty(size if spans else 0, np.int64)
+    text_ends, numbers = np.empty(size if folding else 0, np.int64), np.empty(size if flags else 0, np.bool_)
+    out = np.empty(size, np.uint64), starts, ends, text, text_ends, numbers
+    token_offsets, scratch = np.zeros(offsets.size, np.int64), new_scratch()
+    count, put, restart = np.int64(0), np.int64(0), np.int64(0)
     for document in range(offsets.size - 1):
         at, stop = offsets[document], offsets[document + 1]
-        state = (at, count, put), _NO_TOKEN
+        opened, due = _NO_TOKEN, at + segment
         while at <= stop:
-            if count + token_room > hashes.size:
-                hashes, starts = _doubled(hashes), _doubled(starts)
-                ends, folded_ends = _doubled(ends), _doubled(folded_ends)
-            if put + (stop - at) + byte_room > folded.size:  # a command's name may pass the limit
-                folded = _doubled(folded)
-            out = (hashes, starts, ends, folded, folded_ends)
-            state = _scan(data, stop, min(at + segment, stop + 1), tables, operators, out, state)
-            at, count, put = state[0]
+            if opened[0] == SEPARATOR:
+                put = put if folding else np.int64(0)  # where nobody wants folded bytes, they are held for the hash
+                if due <= at < stop:
+                    restarts[restart, 0], restarts[restart, 1] = count, at
+                    restart, due = restart + 1, at + segment
+            limit = min(at + segment, stop + 1)
+            byte_need = put + (stop - at if folding else 0) + byte_room  # a command's name may pass the limit
+            if count + token_room > out[0].size or byte_need > out[3].size:
+                out = _with_room(out, count, token_room, put, byte_need - put)
+            if opened[0] == SEPARATOR:
+                at, count, put = skim(data, min(limit, stop), stop, tables, operators, out, scratch, at, count, put)
+                if at >= stop:
+                    break
+            (at, count, put), opened = _scan(data, stop, limit, tables, operators, out, ((at, count, put), opened))
         token_offsets[document + 1] = count
-    if not folding:
-        put = np.int64(0)
-    return hashes[:count], starts[:count], ends[:count], token_offsets, folded[:put], folded_ends[:count]
+    hashes, starts, ends, text, text_ends, numbers = out
+    text, text_ends, restarts = text[: put if folding else 0], text_ends[:count], restarts[:restart]
+    return hashes[:count], starts[:count], ends[:count], token_offsets, text, text_ends, numbers[:count], restarts
 
 
 @jit

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import binding, ir  # type: ignore[import-untyped]
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from filters.words import LOWER_CASE, Int, Word, inline
+from filters.words import LOWER_CASE, Int, Word, inline, store16
 
 _U8 = npt.NDArray[np.uint8]
+_U16 = npt.NDArray[np.uint16]
 
 BLOCK = 64
 NONE = np.uint64(0)
@@ -27,9 +28,10 @@ TWO = np.uint64(2)
 THREE = np.uint64(3)
 
 
-def _load_block(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _load_block(context: Any, builder: Any, signature: Any, arguments: Any, step: int = 0) -> Any:
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
-    address = builder.gep(array.data, [arguments[1]])
+    index = builder.add(arguments[1], ir.Constant(ir.IntType(64), step))
+    address = builder.gep(array.data, [index])
     block = builder.load(builder.bitcast(address, ir.VectorType(ir.IntType(8), BLOCK).as_pointer()))
     block.align = 1
     return block
@@ -73,19 +75,27 @@ def classify(_context: Any, _array: Any, _index: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def classify_utf8(_context: Any, _array: Any, _index: Any) -> Any:
-    """The masks (lead of U+4000 to U+9FFF, the first quarter of them, 0xB7, continuation byte) of 64 bytes."""
+    """The masks (ideographs, marks, full-width marks) of the characters of 3 bytes that begin in 64 bytes.
+
+    Ideographs: U+4000 to U+9FFF but the hexagrams U+4DC0 to U+4DFF. Marks: dashes and quotes U+2010 to U+2015 and
+    U+2018 to U+201F, stops and brackets U+3000 to U+3003 and U+3008 to U+3011; all separate. Full-width marks: U+FF01
+    to U+FF0F and U+FF1A to U+FF20, which separate unless they join digits or are operators. Reads 66 bytes.
+    """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        block = _load_block(context, builder, signature, arguments)
-        found = [
-            _between(builder, block, 0xE4, 0xE9),
-            _equal(builder, block, 0xE4),
-            _equal(builder, block, 0xB7),
-            _between(builder, block, 0x80, 0xBF),
-        ]
-        return _masks(builder, found)
+        first, second, third = (_load_block(context, builder, signature, arguments, step) for step in range(3))
+        tails = builder.and_(_between(builder, second, 0x80, 0xBF), _between(builder, third, 0x80, 0xBF))
+        hexagram = builder.and_(_equal(builder, first, 0xE4), _equal(builder, second, 0xB7))
+        ideograph = builder.and_(_between(builder, first, 0xE4, 0xE9), builder.and_(tails, builder.not_(hexagram)))
+        dash = builder.or_(_between(builder, third, 0x90, 0x95), _between(builder, third, 0x98, 0x9F))
+        stop = builder.or_(_between(builder, third, 0x80, 0x83), _between(builder, third, 0x88, 0x91))
+        wide = builder.or_(_between(builder, third, 0x81, 0x8F), _between(builder, third, 0x9A, 0xA0))
+        dash = builder.and_(builder.and_(_equal(builder, first, 0xE2), _equal(builder, second, 0x80)), dash)
+        stop = builder.and_(builder.and_(_equal(builder, first, 0xE3), _equal(builder, second, 0x80)), stop)
+        wide = builder.and_(builder.and_(_equal(builder, first, 0xEF), _equal(builder, second, 0xBC)), wide)
+        return _masks(builder, [ideograph, builder.or_(dash, stop), wide])
 
-    return types.UniTuple(types.uint64, 4)(_array, types.int64), emit
+    return types.UniTuple(types.uint64, 3)(_array, types.int64), emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -94,17 +104,6 @@ def lowest_bit(_context: Any, _word: Any) -> Any:
 
     def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.int64(types.uint64), emit
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def highest_bit(_context: Any, _word: Any) -> Any:
-    """The number of the highest bit that is set; -1 when none is."""
-
-    def emit(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        zeros = builder.ctlz(arguments[0], ir.Constant(ir.IntType(1), 0))
-        return builder.sub(ir.Constant(ir.IntType(64), 63), zeros)
 
     return types.int64(types.uint64), emit
 
@@ -119,6 +118,64 @@ def count_bits(_context: Any, _word: Any) -> Any:
     return types.int64(types.uint64), emit
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _write_half(_context: Any, _places: Any, _at: Any, _bits: Any, _base: Any, _half: Any) -> Any:
+    """Writes base + the number of each of the first 32 bits that are set, or of the next 32 where `half` is 1."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        byte, word, flag = ir.IntType(8), ir.IntType(16), ir.IntType(32)
+        bytes_type, words = ir.VectorType(byte, BLOCK), ir.VectorType(word, BLOCK // 2)
+        bits = ir.VectorType(ir.IntType(1), BLOCK)
+        kind = ir.FunctionType(bytes_type, [bytes_type, bits, bytes_type])
+        compress = cgutils.get_or_insert_function(builder.module, kind, "llvm.experimental.vector.compress.v64i8")
+        numbers = ir.Constant(bytes_type, list(range(BLOCK)))
+        nothing = ir.Constant(bytes_type, ir.Undefined)
+        found = builder.call(compress, [numbers, builder.bitcast(arguments[2], bits), nothing])
+        first = BLOCK // 2 * signature.args[4].literal_value
+        lanes = ir.Constant(ir.VectorType(flag, BLOCK // 2), list(range(first, first + BLOCK // 2)))
+        half = builder.zext(builder.shuffle_vector(found, nothing, lanes), words)
+        one = builder.insert_element(ir.Constant(words, ir.Undefined), builder.trunc(arguments[3], word), flag(0))
+        lanes = ir.Constant(ir.VectorType(flag, BLOCK // 2), [0] * (BLOCK // 2))
+        base = builder.shuffle_vector(one, ir.Constant(words, ir.Undefined), lanes)
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), words.as_pointer())
+        builder.store(builder.add(half, base), address).align = 2
+        return context.get_dummy_value()
+
+    if not isinstance(_half, types.IntegerLiteral):
+        return None
+    return types.void(_places, types.int64, types.uint64, types.int64, _half), emit
+
+
+@inline
+def write_places_at_once(places: _U16, at: Int, bits: Word, base: Int) -> None:
+    """As `write_places_one_by_one`, where the machine can compress a register."""
+    _write_half(places, at, bits, base, 0)
+    if count_bits(bits) > BLOCK // 2:
+        _write_half(places, at + BLOCK // 2, bits, base, 1)
+
+
+@inline
+def write_places_one_by_one(places: _U16, at: Int, bits: Word, base: Int) -> None:
+    """Writes base + the number of each bit that is set to places[at:], and up to 32 of nothing after them.
+
+    Sixteen at once, then four at a time, since the end of a loop is mispredicted once in a block.
+    """
+    for _ in range(16):
+        store16(places, at, base + lowest_bit(bits))
+        bits &= bits - ONE
+        at += 1
+    while bits != 0:
+        for _ in range(4):
+            store16(places, at, base + lowest_bit(bits))
+            bits &= bits - ONE
+            at += 1
+
+
+# Without the instruction the compiler would take the register apart, lane by lane.
+write_places = write_places_at_once if binding.get_host_cpu_features().get("avx512vbmi2") else write_places_one_by_one
+
+
 @inline
 def below(bit: Int) -> Word:
     """The bits lower than number `bit`, 0 to 64."""
@@ -126,32 +183,19 @@ def below(bit: Int) -> Word:
 
 
 @inline
-def find_han(data: _U8, at: Int, valid: Word) -> Word:
-    """The lead bytes of ideographs from U+4000 to U+9FFF: all of that range but the hexagrams U+4DC0 to U+4DFF."""
-    lead, first_lead, hexagram, continues = classify_utf8(data, at)
-    continues &= valid
-    found: Word = lead & (continues >> ONE) & (continues >> TWO) & ~(first_lead & (hexagram >> ONE))
-    return found
-
-
-@inline
-def doubtful(digit: Word, other: Word, dot: Word, comma: Word, opening: Word, beyond: Word) -> Word:
-    """The marks behind a number that may join more digits to it; `other` bytes are taken for anything.
+def doubtful(  # noqa: PLR0913, PLR0917 - numba takes scalars, by position
+    digit: Word, after_digit: Word, high: Word, dot: Word, comma: Word, opening: Word, beyond: Word
+) -> Word:
+    """The marks behind a number that may join more digits to it; `high` bytes are taken for anything.
 
     beyond : ones where what follows the block is unknown; they fill up each shift.
     """
-    joins = digit | other
+    joins = digit | high
     doubt = comma & (joins >> ONE | beyond << np.uint64(63))
     doubt &= (joins >> TWO | beyond << np.uint64(62)) & (joins >> THREE | beyond << np.uint64(61))
-    doubt |= dot & (other >> ONE | beyond << np.uint64(63))
-    doubt |= opening & ((comma | other) >> ONE | beyond << np.uint64(63))
-    return doubt & (digit << ONE)
-
-
-@inline
-def run_ends(mask: Word) -> tuple[Word, Word]:
-    """(first, last) bits of each run of ones."""
-    return mask & ~(mask << ONE), mask & ~(mask >> ONE)
+    doubt |= dot & (high >> ONE | beyond << np.uint64(63))
+    doubt |= opening & ((comma | high) >> ONE | beyond << np.uint64(63))
+    return doubt & after_digit
 
 
 @inline

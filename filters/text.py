@@ -52,6 +52,7 @@ __all__ = [
     "from_arrow",
     "pack",
     "token_hash",
+    "token_spans",
     "token_strings",
     "tokenise",
 ]
@@ -62,6 +63,7 @@ _U8 = npt.NDArray[np.uint8]
 _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
 _I64 = npt.NDArray[np.int64]
+_Flags = npt.NDArray[np.bool_]
 
 _SPARE_BYTES = 128  # zeros that `pack` leaves after the last document, for kernels that load words
 
@@ -160,6 +162,8 @@ class Tokens:
     starts, ends : int64[T] byte span in `Batch.data` of the original text that the token came from.
     offsets : int64[N + 1]; document i has the tokens offsets[i] to offsets[i + 1].
     folded : uint8[F] the normalised UTF-8 of all tokens, without gaps; folded_ends : int64[T] where each ends.
+    numbers : bool[T] whether it is a number: whether its normalised form begins with a digit.
+    restarts : int64[R, 2] (token, byte) of places in long documents from which `token_spans` can start.
     """
 
     hashes: _U64
@@ -168,6 +172,8 @@ class Tokens:
     offsets: _I64
     folded: _U8
     folded_ends: _I64
+    numbers: _Flags
+    restarts: _I64
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -211,14 +217,41 @@ def from_arrow(column: pa.Array) -> Batch:
     return Batch(np.frombuffer(data_buffer, np.uint8), offsets.astype(np.int64))
 
 
-def tokenise(batch: Batch, *, operators: bool = False, folded: bool = True, spans: bool = True) -> Tokens:
+def tokenise(
+    batch: Batch, *, operators: bool = False, folded: bool = True, spans: bool = True, numbers: bool = False
+) -> Tokens:
     """The tokens of every document of the batch by the rule of this module; see `Tokens`.
 
     What a caller does not need costs time: without `folded` there are no strings of tokens, and without `spans`
-    no starts and ends; these arrays are empty then. With neither it is twice as fast.
+    no starts and ends; these arrays are empty then. With neither it is twice as fast; `token_spans` finds some later.
     """
     data, offsets = read_only(batch.data), read_only(batch.offsets)
-    return Tokens(*kernels.tokenise(data, offsets, _fold_tables() + _command_table(), operators, spans, folded))
+    return Tokens(
+        *kernels.tokenise(data, offsets, _fold_tables() + _command_table(), operators, spans, folded, numbers)
+    )
+
+
+def token_spans(batch: Batch, tokens: Tokens, wanted: _I64) -> _I64:
+    """The bytes, int64[W, 2], that the tokens with the numbers `wanted` came from, of tokens found without spans.
+
+    wanted : int64[W], in any order. Only the surroundings of these tokens are read again, a few KB each.
+    """
+    if not len(wanted):
+        return np.empty((0, 2), np.int64)
+    places = np.stack([tokens.offsets[:-1], batch.offsets[:-1]], axis=1)
+    places = np.concatenate([places[np.diff(tokens.offsets) > 0], tokens.restarts])
+    places = places[np.lexsort((places[:, 1], places[:, 0]))]
+    found = np.empty((len(wanted), 2), np.int64)
+    order = np.argsort(wanted, kind="stable")
+    parts = np.searchsorted(places[:, 0], wanted[order], side="right") - 1
+    firsts = np.flatnonzero(np.diff(parts, prepend=-1))
+    for part, rows in zip(parts[firsts].tolist(), np.split(order, firsts[1:]), strict=True):
+        token, byte = places[part].tolist()
+        stop = int(batch.offsets[np.searchsorted(batch.offsets, byte, side="right")])
+        stop = min([stop, *places[part + 1 : part + 2, 1].tolist()])
+        piece = tokenise(Batch(batch.data, np.array([byte, stop])), folded=False)
+        found[rows, 0], found[rows, 1] = piece.starts[wanted[rows] - token], piece.ends[wanted[rows] - token]
+    return found
 
 
 def token_strings(text: str, *, operators: bool = False) -> list[str]:

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from filters.errors import UsageError
+from pipelines.cli_options import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from decontam.benchmarks import Item
     from decontam.coverage import Protection, Unprotected
+    from decontam.index import Index
     from decontam.registry import BenchmarkSet
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -36,6 +39,7 @@ _FIELDS = click.option(
     metavar="FIELD=COLUMN,…",
     help="Columns of question, solution and option where the usual ones do not fit; a+b joins two.",
 )
+_FILE = click.Path(path_type=Path, dir_okay=False)
 _AGAINST = click.argument("names", metavar="NAME_OR_PATH...", nargs=-1, required=True)
 _NAMES = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 
@@ -53,6 +57,7 @@ def benchmarks() -> None:
       mathcorpus benchmarks list
       mathcorpus benchmarks fetch posttrain
       mathcorpus benchmarks coverage gsm8k cmath my/exam.jsonl
+      mathcorpus benchmarks index posttrain --out posttrain.idx
     """
 
 
@@ -111,7 +116,7 @@ def fetch(names: tuple[str, ...], source: Path | None, cache: Path | None) -> No
 
 @benchmarks.command(context_settings=SETTINGS)
 @_NAMES
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The copy to write.")
+@click.option("--out", type=_FILE, required=True, help="The copy to write.")
 @_FROM
 def pin(names: tuple[str, ...], out: Path, source: Path | None) -> None:
     """Write a copy of the registry with revision, rows and digest of sets filled in from the hub's newest commit.
@@ -173,44 +178,108 @@ def coverage(
 
 
 @benchmarks.command(context_settings=SETTINGS)
-@_AGAINST
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), required=True, help="The index to write.")
+@click.argument("names", metavar="[NAME_OR_PATH]...", nargs=-1)
+@click.option("--against", multiple=True, metavar="NAME_OR_PATH,...", help="Sets, written as for `decontaminate`.")
+@click.option("--add", "old", type=_FILE, help="An index; the one to write finds what it finds, and the sets too.")
+@click.option("--private", is_flag=True, help="Hold keyed hashes of the sets, and no text of them.")
+@click.option("--out", type=_FILE, required=True, help="The index to write.")
 @_FIELDS
 @_CACHE
 @_FROM
 @_JSON
-def index(
-    names: tuple[str, ...], out: Path, fields: str | None, cache: Path | None, source: Path | None, as_json: bool
-) -> None:
+def index(*, as_json: bool, out: Path, old: Path | None, **given: Any) -> None:
     """Save the index of benchmarks, which `decontaminate` maps instead of reading them again.
+
+    Sets that are added make a part of their own, which `decontaminate --only-new` searches for alone; what was in the
+    index stays as it is, and items that it holds are not added again. A private index finds the same documents and
+    shows no text of the benchmark; who holds it can try words one by one (see docs/decontamination.md).
 
     \b
     Examples:
       mathcorpus benchmarks index posttrain --out posttrain.idx
       mathcorpus benchmarks index exam.jsonl --fields question=stem --out exam.idx
+      mathcorpus benchmarks index --add posttrain.idx --against exam.jsonl --out both.idx
+      mathcorpus benchmarks index --private --against secret.jsonl --out secret.idx
     """
-    from decontam.benchmarks import load_benchmarks
-    from decontam.index import build_index
-    from decontam.match import MATCH_VERSION
-    from decontam.registry import resolve
-    from filters.text import TEXT_VERSION
+    from decontam.index import add_items, build_index, load_index
 
-    made = build_index(load_benchmarks(resolve(names, cache, source), _fields(fields)))
+    items = _read_sets(**given)
+    private = given["private"]
+    made = add_items(load_index(old), items, private=private) if old else build_index(items, private=private)
     made.save(out)
-    figures = {
-        "path": str(out),
-        "items": len(made.items),
-        "ngrams": len(made.tables["exact"].ngrams),
-        "bytes": out.stat().st_size,
-        "digest": made.digest,
-        "rule": MATCH_VERSION,
-        "text": TEXT_VERSION,
-    }
+    new = len(made.segments[-1].items)
+    figures = {"path": str(out), "bytes": out.stat().st_size, "new": new, "known": len(set(items)) - new}
+    figures |= _contents(made)
     if as_json:
         _print_json(figures)
         return
     click.echo(f"{out}: {figures['items']:,} items, {figures['ngrams']:,} n-grams, {figures['bytes']:,} bytes")
-    click.echo(f"digest {made.digest}  rule {MATCH_VERSION}  text {TEXT_VERSION}")
+    if old and new:
+        click.echo(f"{new:,} items added; {figures['known']:,} were in {old} already")
+    elif old:
+        click.echo(f"nothing new: all {figures['known']:,} items are in {old} already; --only-new has nothing to find")
+    click.echo(f"digest {made.digest}  rule {figures['rule']}  text {figures['text']}")
+
+
+@benchmarks.command(context_settings=SETTINGS)
+@click.argument("path", metavar="INDEX", type=_FILE)
+@_JSON
+def check(path: Path, as_json: bool) -> None:
+    """Read all of an index, see that it is whole and can be searched safely, and print what it holds.
+
+    `decontaminate --index` opens an index without reading all of it: check one that comes from elsewhere.
+
+    \b
+    Example:
+      mathcorpus benchmarks check posttrain.idx
+    """
+    from decontam.index import load_index
+
+    found = load_index(path, check=True)
+    figures = {"path": str(path), **_contents(found)}
+    if as_json:
+        _print_json(figures)
+        return
+    click.echo(f"{path}: whole, {figures['items']:,} items, {figures['ngrams']:,} n-grams")
+    for number, part in enumerate(figures["parts"], 1):
+        kind = "private" if part["private"] else "open"
+        click.echo(f"  part {number}, {kind}: {part['items']:,} items of {', '.join(part['sets']) or 'no set'}")
+    click.echo(f"digest {found.digest}")
+
+
+def _read_sets(*, names: Sequence[str], against: Sequence[str], fields: str | None, **where: Any) -> list[Item]:
+    """The items of the sets that were named in either way."""
+    from decontam.benchmarks import load_benchmarks
+    from decontam.registry import resolve
+
+    wanted = (*names, *names_of(against))
+    if not wanted:
+        msg = "say which sets to index: NAME_OR_PATH... or --against NAME_OR_PATH,..."
+        raise UsageError(msg)
+    return load_benchmarks(resolve(wanted, where["cache"], where["source"]), _fields(fields))
+
+
+def _contents(index: Index) -> dict[str, Any]:
+    """What an index holds, as figures."""
+    from decontam.match import MATCH_VERSION
+    from filters.text import TEXT_VERSION
+
+    parts = [
+        {
+            "items": len(segment.items),
+            "private": bool(segment.key),
+            "sets": ["/".join(name) for name in segment.items.names],
+        }
+        for segment in index.segments
+    ]
+    return {
+        "items": len(index.items),
+        "ngrams": sum(len(segment.tables["exact"].ngrams) for segment in index.segments),
+        "parts": parts,
+        "digest": index.digest,
+        "rule": MATCH_VERSION,
+        "text": TEXT_VERSION,
+    }
 
 
 def _place(entry: BenchmarkSet, cache: Path, source: Path | None) -> str:

@@ -9,10 +9,8 @@ behind, and infer the schema from the first document.
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import json
-import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +22,35 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from datatrove.data import Document
 
-from filters.errors import InputError, OutputError
+from filters.errors import InputError
+from pipelines.files import commit_file, encodable, write_bytes, write_json, writing
+
+__all__ = [
+    "DOCUMENTS",
+    "EVIDENCE",
+    "LEDGER",
+    "READ_ROWS",
+    "REMOVED",
+    "RESERVED",
+    "TYPED",
+    "Dataset",
+    "Shard",
+    "ShardWriter",
+    "commit_file",
+    "document_id",
+    "document_to_row",
+    "encodable",
+    "file_sha256",
+    "open_shard",
+    "read_build",
+    "read_documents",
+    "row_digest",
+    "row_to_document",
+    "to_json",
+    "write_bytes",
+    "write_json",
+    "writing",
+]
 
 ZSTD_LEVEL = 3  # 8 times the speed of datatrove's level 10, for 5 % more bytes
 ROWS_PER_GROUP = 1000
@@ -43,12 +69,14 @@ TYPED = {  # columns that stages may fill, beside the fixed ones
     "parents": pa.list_(pa.string()),
     "language_score": pa.float64(),
     "math_score": pa.float64(),
+    "code_rule": pa.string(),
     "quality_score": pa.float64(),
     "tokens": pa.int64(),
 }
 RESERVED = {
     *TYPED,
     "metadata",
+    "book_sections",
     "evidence",
     "filter_reason",
     "filter_score",
@@ -133,58 +161,6 @@ class ShardWriter:
         with contextlib.suppress(OSError):  # the disk is full: the error that led here is the one to report
             self._file.close()
         self._tmp.unlink(missing_ok=True)
-
-
-class writing:  # noqa: N801 - reads as a statement
-    """Maps what the system says of a place that cannot be written to one line for the user."""
-
-    _HINTS = {  # noqa: RUF012 - constant
-        errno.ENOSPC: "no space left on the disk; make room and run it again: it goes on where it stopped",
-        errno.EDQUOT: "disk quota exceeded; make room and run the same command again",
-        errno.EROFS: "the file system is read-only; choose another folder with --out",
-        errno.EACCES: "permission denied; choose a folder that you may write with --out",
-    }
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in self._HINTS:
-            msg = f"{self.root}: cannot write: {self._HINTS[error.errno]}"
-            raise OutputError(msg) from error
-
-
-def commit_file(tmp: Path, target: Path) -> None:
-    """Renames a finished file to its name; both it and the folder's entry are on disk afterwards."""
-    with tmp.open("rb") as file:
-        os.fsync(file.fileno())
-    tmp.replace(target)
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a small file atomically."""
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-        try:
-            tmp.write_bytes(data)
-            commit_file(tmp, path)
-        except OSError:
-            tmp.unlink(missing_ok=True)
-            raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON with sorted keys, atomically."""
-    write_bytes(path, orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
 
 
 def file_sha256(path: Path) -> tuple[str, int]:
@@ -318,16 +294,6 @@ def document_to_row(doc: Document) -> dict[str, Any]:
     row["id"], row["text"] = doc.id, encodable(doc.text)
     row["metadata"] = to_json(rest) if rest else None
     return row
-
-
-def encodable(value: Any) -> Any:
-    """The value, lone surrogates in it replaced if it is a string: neither Parquet nor JSON can hold them."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            return value.encode("utf-8", "replace").decode()
-    return value
 
 
 def to_json(value: Any) -> str:

@@ -31,6 +31,14 @@ DECISIONS = pa.schema(
 )
 
 
+@dataclass(frozen=True)
+class Artefact:
+    """A file that a stage needs (model, index), by its digest; or the folder of a Reduce, by that of its decision."""
+
+    path: str
+    digest: str
+
+
 def document_key(doc: Document) -> bytes:
     """16 bytes that no other document of the build has."""
     return bytes.fromhex(document_id(doc.metadata["origin"]))
@@ -75,9 +83,9 @@ def load_decision(root: str, digest: str) -> Decision:  # noqa: ARG001 - the dig
 class ApplyDecision(BaseFilter):
     """Removes the documents that a Reduce decided against."""
 
-    def __init__(self, name: str, root: str, digest: str, exclusion_writer: object = None) -> None:
-        super().__init__(exclusion_writer)
-        self.name, self.root, self.digest = name, root, digest
+    def __init__(self, name: str, reduced: Artefact) -> None:
+        super().__init__()
+        self.name, self.root, self.digest = name, f"{reduced.path}/decision", reduced.digest
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """Whether the document stays."""

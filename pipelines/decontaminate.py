@@ -12,29 +12,33 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache, partial
+from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-import pyarrow as pa
 
 from decontam.index import Index, build_index, load_index
-from decontam.match import KINDS, scan_batch
+from decontam.match import KINDS
 from decontam.params import DecontaminationParams
 from decontam.stock import demote, stock_ngrams
 from filters.errors import AccountingError, OutputError, UsageError
-from pipelines.dataset import encodable, write_json, writing
-from pipelines.row_fields import CONTAMINATION, Fields
-from pipelines.row_files import Part, RowFile, arrow_texts, find_rows, parts_of
+from pipelines.files import encodable, write_json, writing
+from pipelines.row_fields import Fields
+from pipelines.row_files import Part, parts_of
+from pipelines.row_find import RowFile, find_rows
 from pipelines.row_pool import Pool
-from pipelines.row_scan import Hit, Job, Scanned, evidence, read_hits, scan_part, strongest
+from pipelines.row_scan import JUDGED, Hit, Job, Scanned, located, merge_hits, read_hits, scan_part, strongest
 from pipelines.row_tally import PROFILES, Tally, check_read, make_report
+from pipelines.row_worker import scan_there
 from pipelines.row_writers import Decision, Written, copy_rows, rewrite
+
+if TYPE_CHECKING:
+    from pipelines.judging import Judge, Judging
 
 _STAGE = ".decontaminate-"
 _OUTPUTS = ("clean", "removed", "evidence.jsonl", "report.html")
@@ -50,6 +54,7 @@ class Options:
     inputs: tuple[str, ...]
     against: tuple[str, ...] = ()  # names or paths of benchmarks
     index: Path | None = None  # a saved index in their place
+    only_new: bool = False  # of the index, what was added last
     out: Path | None = None
     fields: Fields = field(default_factory=Fields)
     id_field: str = "id"
@@ -57,6 +62,7 @@ class Options:
     params: Mapping[str, Any] = field(default_factory=dict)  # points of the rule, where not its defaults
     actions: Mapping[str, str] = field(default_factory=lambda: PROFILES["web"])  # by class
     workers: int | None = None
+    judge: Judge | None = None
 
     def told(self, params: DecontaminationParams) -> dict[str, Any]:
         """The options that decide what comes out."""
@@ -64,6 +70,7 @@ class Options:
             "inputs": [encodable(given) for given in self.inputs],
             "against": list(self.against),
             "index": None if self.index is None else str(self.index),
+            "only_new": self.only_new,
             "fields": list(self.fields.names),
             "id_field": self.id_field,
             "benchmark_fields": None if self.benchmark_fields is None else dict(self.benchmark_fields),
@@ -81,21 +88,23 @@ class Result(NamedTuple):
 def run(options: Options, progress: Progress) -> Result:
     """The report and the first evidence; writes the outputs if there is a folder for them."""
     started = time.perf_counter()
-    with _staging(options.out) as stage:
+    with _staging(options.out) as stage, _judging(options) as judging:
         index, params = open_benchmarks(options)
         files = find_rows(options.inputs, stage)
         _check_out(options.out, stage, files)
         parts = [part for file in files for part in parts_of(file, options.fields)]
         tally = Tally(index, options.actions)
-        with Pool(options.workers, [Path(f.path) for f in files], len(parts)) as pool:
+        with Pool(options.workers, sum(file.size for file in files), len(parts)) as pool:
             work = _Work(options, stage, index, params, tally, pool, progress)
             ready = time.perf_counter()
             scanned = work.scan(parts)
             scan_seconds = time.perf_counter() - ready
-            work.judge(scanned)
+            work.judge(scanned, judging)
             if options.out is not None:
                 work.write(files)
         report = make_report(tally, options.told(params))
+        if judging is not None:
+            report["judge"] = judging.report(index)
         if options.out is not None:
             _publish(options.out, stage, report)
     megabytes = sum(s.found.bytes for s in scanned) / 1e6
@@ -127,13 +136,30 @@ def _staging(out: Path | None) -> Iterator[Path]:
         yield Path(stage)
 
 
+@contextmanager
+def _judging(options: Options) -> Iterator[Judging | None]:
+    """The judge, if one is asked for; its answers are kept beside the outputs, so that a run is not paid for twice."""
+    if options.judge is None:
+        yield None
+        return
+    from pipelines.judging import at_work
+
+    kept = None if options.out is None else options.out / f"{_STAGE}answers.sqlite"
+    with at_work(options.judge, kept) as judging:
+        yield judging
+
+
 def open_benchmarks(options: Options) -> tuple[Index, DecontaminationParams]:
     """The index to search with, and the points of the rule."""
     if (options.index is None) == (not options.against):
         msg = "say what to search for, by one of the two: --against NAME_OR_PATH,... or --index FILE"
         raise UsageError(msg)
+    if options.only_new and options.index is None:
+        msg = "--only-new searches for what was added to an index; name the index with --index FILE"
+        raise UsageError(msg)
     if options.index is not None:
         index = load_index(options.index)
+        index = index.newest if options.only_new else index
         return index, DecontaminationParams(**{"ngram": index.ngram, "near_ngram": index.near_ngram, **options.params})
     from decontam.benchmarks import load_benchmarks
     from decontam.registry import resolve
@@ -145,7 +171,7 @@ def open_benchmarks(options: Options) -> tuple[Index, DecontaminationParams]:
 
 def _check_out(out: Path | None, stage: Path, files: Sequence[RowFile]) -> None:
     """Refuses inputs within the output folder: a second run would read what the first wrote."""
-    for path in (Path(f.path) for f in files):
+    for path in (Path(f.path) for f in files if not f.is_remote):
         if out is not None and stage not in path.parents and out.resolve() in path.resolve().parents:
             msg = f"--out {out}: holds the input {path}; give another folder"
             raise OutputError(msg)
@@ -157,6 +183,18 @@ class _Part(NamedTuple):
     part: Part
     hits: Path
     found: Scanned
+    first: int  # number of its first row in the file
+
+    def read_hits(self) -> Iterator[tuple[int, list[Hit]]]:
+        """(row of the file, its hits), by row."""
+        paths = [path for path in (self.hits, self.hits.with_suffix(JUDGED)) if path.exists()]
+        for row, hits in merge_hits(*map(read_hits, paths)):
+            yield self.first + row, [hit._replace(line=located(hit.line, self.origin(row))) for hit in hits]
+
+    def origin(self, row: int) -> str:
+        """The name of a row of this part."""
+        name: str = encodable(f"{self.part.file.name}#{self.first + row}")
+        return name
 
 
 @dataclass(frozen=True)
@@ -170,35 +208,48 @@ class _Work:
     tally: Tally
     pool: Pool
     progress: Progress
+    loose: Counter[int] = field(default_factory=Counter)  # documents that hold an n-gram and not its items
 
     def scan(self, parts: Sequence[Part]) -> list[_Part]:
         """What was found in each part, in their order."""
         hits = [self.stage / f"hits-{number:06d}" for number in range(len(parts))]
         fields, id_field = self.options.fields, self.options.id_field
-        jobs = [Job(part, str(path), fields, id_field) for part, path in zip(parts, hits, strict=True)]
-        if self.pool.parallel:
-            self.index.save(self.stage / "index")
-        there = partial(_scan_there, str(self.stage / "index"), self.params)
+        wide = self.options.judge is not None
+        jobs = [Job(part, str(path), fields, id_field, wide) for part, path in zip(parts, hits, strict=True)]
+        index = self.options.index or self.stage / "index"
+        if self.pool.parallel and self.options.index is None:
+            self.index.save(index)
+        there = partial(scan_there, str(index), self.options.only_new, self.params)
         here = partial(scan_part, self.index, self.params, progress=partial(self.progress, "scan"))
-        results = []
+        results: list[_Part] = []
         for part, path, found in zip(parts, hits, self.pool.map(there, here, jobs), strict=True):
+            before = results[-1] if results and results[-1].part.file == part.file else None
+            if before and before.found.is_broken:
+                continue  # nothing behind the break can be written again
             if self.pool.parallel:
                 self.progress("scan", found.bytes)
-            results.append(_Part(part, path, found))
+            self.loose.update(found.loose)
+            found.loose.clear()  # of many parts they would not fit in memory
+            results.append(_Part(part, path, found, before.first + before.found.numbered if before else 0))
         check_read([result.found for result in results], fields)
         return results
 
-    def judge(self, scanned: Sequence[_Part]) -> None:
+    def judge(self, scanned: Sequence[_Part], judging: Judging | None) -> None:
         """Counts all hits by their final class; writes the evidence, and for each file the decisions on its rows."""
-        loose: Counter[int] = Counter()
-        for part, _, found in scanned:
-            self.tally.add_part(part.file.name, found)
-            loose.update(found.loose)
-        stock = stock_ngrams(loose, self.params)
+        for one in scanned:
+            self.tally.add_part(one.part.file.name, one.found, one.first)
+        stock = stock_ngrams(self.loose, self.params)
+        if judging is not None:
+            actions = self.tally.actions
+            judging.settle(
+                [(one.hits, one.origin) for one in scanned],
+                lambda hits: _decide(0, _judged(hits, stock, actions), actions).drop,
+                lambda: self.progress("judge", 0),
+            )
         with (self.stage / "evidence.jsonl").open("wb") as out:
             for name, parts in groupby(scanned, key=lambda s: s.part.file.name):
                 with self._decisions(name).open("wb") as decisions:
-                    for row, hits in (found for one in parts for found in read_hits(one.hits)):
+                    for row, hits in (found for one in parts for found in one.read_hits()):
                         judged = _judged(hits, stock, self.tally.actions)
                         out.writelines(orjson.dumps(hit.line, option=_JSON_LINE) for hit in judged)
                         self.tally.add_row(name, judged)
@@ -213,7 +264,7 @@ class _Work:
         tagged = "tag" in self.options.actions.values()
         jobs = [_Rewrite(file, self.stage, self._decisions(file.name), tagged) for file in files]
         for file, written in zip(files, self.pool.map(_write_file, _write_file, jobs), strict=True):
-            self.progress("write", Path(file.path).stat().st_size)
+            self.progress("write", file.size)
             counted = self.tally.files[file.name]
             if written is not None and written != (counted["clean"], counted["removed"]):
                 msg = f"{file.path}: {written} written, but {dict(counted)} counted; did it change while it was read?"
@@ -224,15 +275,6 @@ class _Work:
 
     def _decisions(self, name: str) -> Path:
         return self.stage / f"decisions-{name.replace('%', '%25').replace('/', '%2F')}"
-
-
-@lru_cache(maxsize=1)
-def _index(path: str) -> Index:
-    return load_index(Path(path))
-
-
-def _scan_there(index: str, params: DecontaminationParams, job: Job) -> Scanned:
-    return scan_part(_index(index), params, job, lambda _size: None)
 
 
 def _judged(hits: Sequence[Hit], stock: frozenset[int], actions: Mapping[str, str]) -> list[Hit]:
@@ -292,55 +334,3 @@ def _publish(out: Path, stage: Path, report: dict[str, Any]) -> None:
         if old.is_dir():
             shutil.rmtree(old)
         (stage / name).replace(old)
-
-
-# --- on somebody's own DataFrame --------------------------------------------------------------------------------------
-
-
-def as_map_in_arrow(
-    index_path: str,
-    index_digest: str | None = None,
-    params: DecontaminationParams | None = None,
-    text_field: str = "text",
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    """A function for `DataFrame.mapInArrow` that adds the columns `contamination` and `evidence` to any schema.
-
-    contamination : string, the strongest class of a row's matches, null where there is none.
-    evidence : string, a JSON array of lines of evidence, null likewise.
-    Stock phrases are told by the whole corpus, which no batch knows: none becomes `review` here.
-    """
-    rule = params or DecontaminationParams()
-
-    def add(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from decontam.step import open_index
-
-        index = open_index(index_path, index_digest)
-        row = 0
-        for batch in batches:
-            yield _with_evidence(index, rule, batch, row, text_field)
-            row += batch.num_rows
-
-    return add
-
-
-def _with_evidence(
-    index: Index, params: DecontaminationParams, batch: pa.RecordBatch, first: int, text_field: str
-) -> pa.RecordBatch:
-    texts = arrow_texts(batch, first, Fields((text_field,)), "id")
-    kinds: dict[int, list[str]] = {}
-    lines: dict[int, list[dict[str, Any]]] = {}
-    for text, scan in enumerate(scan_batch(index, texts.texts, params) if texts.texts else []):
-        if scan.matches:
-            row = texts.numbers[text] - first
-            kinds.setdefault(row, []).extend(m.kind for m in scan.matches)
-            lines.setdefault(row, []).extend(evidence(index, "", texts, text, scan.matches))
-    rows = range(batch.num_rows)
-    added = {
-        CONTAMINATION: [strongest(kinds[r]) if r in kinds else None for r in rows],
-        "evidence": [orjson.dumps(lines[r]).decode() if r in lines else None for r in rows],
-    }
-    schema = batch.schema
-    for name in added:
-        schema = schema.append(pa.field(name, pa.string()))
-    columns = [*batch.columns, *(pa.array(values, pa.string()) for values in added.values())]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from filters.errors import UsageError
 from pipelines.dataset import Dataset
@@ -33,6 +35,10 @@ class Engine(Protocol):
         """The decision table of a Reduce."""
         ...
 
+    def totals(self, counts: Dataset, by: str, least: int = 0) -> pa.Table:
+        """`sum_by` of a dataset of counts; of the groups only those whose first sum is at least `least`."""
+        ...
+
     def close(self) -> None:
         """Ends worker processes and sessions."""
         ...
@@ -53,6 +59,10 @@ class InlineEngine:
         """The decision, computed in memory."""
         return decide(stage, keys)
 
+    def totals(self, counts: Dataset, by: str, least: int = 0) -> pa.Table:
+        """The sums, computed in memory, a row group at a time."""
+        return totals_of(counts, by, least)
+
     def close(self) -> None:
         """Nothing to end."""
 
@@ -60,8 +70,27 @@ class InlineEngine:
 def decide(stage: StageSpec, keys: Dataset) -> pa.Table:
     """The decision table of a Reduce, computed in memory from all its keys."""
     reduction = REDUCTIONS[stage.name]
-    tables = [reduction.schema.empty_table(), *keys.tables()]
+    columns = list(reduction.columns)
+    tables = [reduction.schema.empty_table().select(columns), *keys.tables(columns)]
     return reduction.decide(pa.concat_tables(tables), stage.config)
+
+
+def sum_by(table: pa.Table, by: str) -> pa.Table:
+    """The sums of all other columns, integers, for each value of one: a row each, sorted by it."""
+    names = [name for name in table.column_names if name != by]
+    summed = table.group_by(by).aggregate([(name, "sum") for name in names])
+    columns = {by: summed[by], **{name: summed[f"{name}_sum"] for name in names}}
+    return pa.table(columns, schema=table.schema).sort_by(by)
+
+
+def totals_of(counts: Dataset, by: str, least: int) -> pa.Table:
+    """`Engine.totals`, computed in memory."""
+    schema = pq.read_schema(counts.paths()[0])
+    total = schema.empty_table()
+    for part in counts.tables():
+        total = sum_by(pa.concat_tables([total, part.cast(schema)]), by)
+    first = next(name for name in schema.names if name != by)
+    return total.filter(pc.greater_equal(total[first], least))
 
 
 def make_engine(name: str, workers: int, master: str | None = None) -> Engine:

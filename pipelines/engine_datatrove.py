@@ -19,7 +19,7 @@ from datatrove.utils.logging import logger
 
 from filters.errors import MathcorpusError
 from pipelines.dataset import Dataset
-from pipelines.engine import Progress, decide
+from pipelines.engine import Progress, decide, totals_of
 from pipelines.stage import StageSpec, Task, marker
 
 MAX_POOLS = 4  # a rank that kills its worker this often is not unlucky
@@ -93,6 +93,10 @@ class LocalEngine:
     def reduce(self, stage: StageSpec, keys: Dataset) -> pa.Table:
         """The decision, computed in this process."""
         return decide(stage, keys)
+
+    def totals(self, counts: Dataset, by: str, least: int = 0) -> pa.Table:
+        """The sums, computed in this process: each rank has summed its own already."""
+        return totals_of(counts, by, least)
 
     def close(self) -> None:
         """Ends the workers."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from filters.clusters import components
 from filters.errors import MathcorpusError, UsageError
@@ -24,8 +25,9 @@ from pipelines.dataset import Dataset
 from pipelines.decisions import decision_rows
 from pipelines.engine import Progress
 from pipelines.java import java_home
-from pipelines.recipe import MinhashDedupStage
+from pipelines.recipe import DecontaminateStage, MinhashDedupStage
 from pipelines.reduces import best_members, bucket_pairs, minhash_params, near_duplicates, signature_matrix
+from pipelines.scan_reduce import stock_table
 from pipelines.stage import StageSpec, Task, marker
 
 POLL_S = 0.3
@@ -99,8 +101,18 @@ class SparkEngine:
     def reduce(self, stage: StageSpec, keys: Dataset) -> pa.Table:
         """The decision, by shuffles."""
         frame = self.spark.read.parquet(*map(str, keys.paths()))
-        reduction: Callable[[Any, Any], pa.Table] = _REDUCES[stage.name]
-        return _translated(lambda: reduction(frame, stage.config))
+        return _translated(lambda: _REDUCES[stage.name](frame, stage.config))
+
+    def totals(self, counts: Dataset, by: str, least: int = 0) -> pa.Table:
+        """The sums, by a shuffle."""
+        from pyspark.sql import functions as f
+
+        schema = pq.read_schema(counts.paths()[0])
+        names = [name for name in schema.names if name != by]
+        frame = self.spark.read.parquet(*map(str, counts.paths()))
+        summed = frame.groupBy(by).agg(*(f.sum(name).alias(name) for name in names)).where(f.col(names[0]) >= least)
+        table = _translated(summed.toArrow)
+        return table.select(schema.names).cast(schema).sort_by(by)
 
     def close(self) -> None:
         """Stops the session, if this engine made it."""
@@ -216,4 +228,15 @@ def _scored(pairs: Any, frame: Any, config: MinhashDedupStage) -> Any:
     return joined.mapInArrow(score, "a string, b string, score double")
 
 
-_REDUCES = {"exact_dedup": _exact, "minhash_dedup": _minhash}
+def _stock(frame: Any, config: DecontaminateStage) -> pa.Table:
+    from pyspark.sql import functions as f
+
+    counts = frame.select(f.explode("loose").alias("ngram")).groupBy("ngram").agg(f.count("*").alias("documents"))
+    return stock_table(_rows(counts.where(f.col("documents") >= config.stock_documents).toArrow()))
+
+
+_REDUCES: dict[str, Callable[[Any, Any], pa.Table]] = {
+    "exact_dedup": _exact,
+    "minhash_dedup": _minhash,
+    "decontaminate": _stock,
+}

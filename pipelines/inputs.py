@@ -11,21 +11,22 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
-import pyarrow as pa
-import pyarrow.parquet as pq
 import xxhash
 
 from filters.errors import InputError
-from pipelines.dataset import write_json
-from pipelines.recipe import MEGABYTE, ParquetSource, Recipe, Source
+from pipelines.files import write_json
+
+if TYPE_CHECKING:  # a scan of rows finds its files here, and waits for no recipe
+    from pipelines.recipe import Recipe, Source
 
 _READ = 1 << 22
 SUFFIXES = {
-    "warc": (".warc", ".warc.gz"),
-    "wet": (".wet", ".wet.gz", ".warc.wet", ".warc.wet.gz"),
-    "html": (".html", ".htm", ".xhtml"),
+    "warc": (".warc", ".warc.gz", ".warc.zst"),
+    "wet": (".wet", ".wet.gz", ".wet.zst"),  # .warc.wet.gz among them
+    "html": tuple(name + packed for name in (".html", ".htm", ".xhtml") for packed in ("", ".gz", ".zst")),
     "jsonl": (".jsonl", ".jsonl.gz", ".jsonl.zst"),
     "parquet": (".parquet",),
 }
@@ -110,21 +111,29 @@ def _fixed_part(pattern: str) -> str:
 
 
 def inventory(recipe: Recipe, base: Path, cache: Path | None = None) -> list[InputFile]:
-    """Every input file of a recipe, sorted by source and name, with a digest of its bytes.
+    """Every input file of a recipe, sorted by source and name, with a digest of its bytes; see `digested`."""
+    from pipelines.recipe import ParquetSource
 
-    `cache` remembers digests by path, size and time of change, so that a second build does not read all input again.
-    """
-    known = _load_cache(cache)
-    files = []
+    found = []
     for source in sorted(recipe.sources, key=lambda s: s.name):
         what = f"source {source.name!r}"
         for name, path in find_files(resolve(source.path, base), suffixes(source), what):
             if isinstance(source, ParquetSource):
-                _check_parquet(source, path)
-            files.append(_input_file(source.name, name, path, known))
+                check_parquet(path, source.text_field, f"{what}: {path}", "text_field")
+            found.append((source.name, name, path))
+    return digested(found, cache)
+
+
+def digested(files: Iterable[tuple[str, str, Path]], cache: Path | None = None) -> list[InputFile]:
+    """The files (source, name, path) with digests of their bytes.
+
+    `cache` remembers digests by path, size and time of change, so that a second build does not read all input again.
+    """
+    known = _load_cache(cache)
+    found = [_input_file(source, name, path, known) for source, name, path in files]
     if cache is not None:
         write_json(cache, known)
-    return files
+    return found
 
 
 def unread_files(recipe: Recipe, base: Path, files: Sequence[InputFile]) -> list[str]:
@@ -169,22 +178,25 @@ def _load_cache(cache: Path | None) -> dict[str, str]:
     return dict(data)
 
 
-def _check_parquet(source: ParquetSource, path: Path) -> None:
+def check_parquet(path: Path, column: str, what: str, option: str) -> None:
+    """Raises InputError where a Parquet file cannot be read or lacks a column, which `option` names."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         names = pq.read_schema(path).names
     except (OSError, pa.ArrowInvalid) as error:
-        msg = f"source {source.name!r}: {path}: not a readable Parquet file ({str(error).splitlines()[0]})"
+        msg = f"{what}: not a readable Parquet file ({str(error).splitlines()[0]})"
         raise InputError(msg) from error
-    if source.text_field not in names:
-        msg = (
-            f"source {source.name!r}: {path}: has no column {source.text_field!r}; "
-            f"it has {', '.join(names)}; name one with text_field"
-        )
+    if column not in names:
+        msg = f"{what}: has no column {column!r}; it has {', '.join(names)}; name one with {option}"
         raise InputError(msg)
 
 
 def group_files(files: Sequence[InputFile], shard_mb: float) -> list[tuple[InputFile, ...]]:
     """Files cut into ranks: neighbours of one source together, up to `shard_mb` megabytes; a larger file alone."""
+    from pipelines.recipe import MEGABYTE
+
     groups: list[list[InputFile]] = []
     size = 0
     for file in files:

@@ -16,14 +16,15 @@ from typing import Any
 import orjson
 
 from pipelines.inputs import InputFile, describe, file_digest, find_files, resolve
-from pipelines.recipe import DecontaminateStage, RecallStage, Recipe, Stage, stage_name
+from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, stage_name
 
 FORMAT = "mathcorpus-1"  # of datasets and keys; another value makes every key another
-_PATHS = {"path", "positive", "negative", "model", "against"}
+_PATHS = {"path", "positive", "negative", "seeds", "model", "against"}
 _LIBRARIES = {
     "ingest": ("fastwarc", "resiliparse"),
-    "extract": ("resiliparse",),
+    "extract": ("resiliparse", "selectolax"),
     "language": ("py3langid",),
+    "code": ("numpy", "scipy"),
     "recall": ("fasttext-numpy2-wheel",),
     "datatrove": ("datatrove",),
 }
@@ -38,7 +39,10 @@ def digest(value: Any) -> str:
 def code_versions() -> dict[str, str]:
     """Version of the code of each stage; raised by hand when a stage answers otherwise."""
     from decontam.match import MATCH_VERSION
+    from filters.books import BOOKS_VERSION
     from filters.classifier import CLASSIFIER_VERSION
+    from filters.code import CODE_VERSION
+    from filters.first_pass import FIRST_PASS_VERSION
     from filters.html import EXTRACT_VERSION
     from filters.language import LANGUAGE_VERSION
     from filters.minhash import MINHASH_VERSION
@@ -48,13 +52,14 @@ def code_versions() -> dict[str, str]:
 
     return {
         "ingest": "ingest-1",
-        "extract": EXTRACT_VERSION,
+        "extract": f"{EXTRACT_VERSION}/{FIRST_PASS_VERSION}",
         "language": LANGUAGE_VERSION,
-        "recall": CLASSIFIER_VERSION,
+        "code": CODE_VERSION,
+        "recall": f"{CLASSIFIER_VERSION}/{BOOKS_VERSION}",
         "quality": f"{QUALITY_VERSION}/{TEXT_VERSION}",
         "exact_dedup": f"exact-1/{TEXT_VERSION}",
         "minhash_dedup": f"{MINHASH_VERSION}/{TEXT_VERSION}",
-        "decontaminate": f"{MATCH_VERSION}/{TEXT_VERSION}",
+        "decontaminate": f"scans-1/{MATCH_VERSION}/{TEXT_VERSION}",
         "tokens": TOKENS_VERSION,
         "datatrove": "datatrove-1",
     }
@@ -95,8 +100,22 @@ def model_key(stage: RecallStage, base: Path, seed: int) -> str:
         [(_, path)] = find_files(resolve(stage.model, base), (".bin",), "recall.model")
         return digest({"given": file_digest(path)})
     found = {label: sorted(file_digest(p) for _, p in files) for label, files in seed_files(stage, base).items()}
-    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "threshold"})
+    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "threshold", "books"})
     return _key("recall", {"seeds": found, "config": config, "seed": seed})
+
+
+def code_seed_files(stage: CodeStage, base: Path) -> list[Path]:
+    """The seed files of a code stage."""
+    return [path for _, path in find_files(resolve(stage.seeds, base), SEED_FILES, "code.seeds")]
+
+
+def code_model_key(stage: CodeStage, base: Path) -> str:
+    """Key of a code stage's model: the digest of the file that is given, or of what it is trained from."""
+    if stage.model is not None:
+        [(_, path)] = find_files(resolve(stage.model, base), (".json",), "code.model")
+        return digest({"given": file_digest(path)})
+    fields = stage.model_dump(include={"text_field", "path_field", "label_field", "group_field"})
+    return _key("code", {"seeds": sorted(file_digest(p) for p in code_seed_files(stage, base)), "fields": fields})
 
 
 def benchmark_paths(stage: DecontaminateStage, base: Path) -> list[Path]:
@@ -115,5 +134,6 @@ def index_key(stage: DecontaminateStage, base: Path) -> str:
     files = benchmark_files(benchmark_paths(stage, base))
     named = sorted((f"{p.parent.name}/{p.name}", file_digest(p)) for p in files)
     fields = {k: list(v) for k, v in sorted((stage.fields or {}).items())}
-    parts = {"files": named, "fields": fields, "ngram": stage.ngram, "registry": file_digest(registry_path())}
+    ngrams = [stage.ngram, stage.near_ngram]
+    parts = {"files": named, "fields": fields, "ngrams": ngrams, "registry": file_digest(registry_path())}
     return _key("decontaminate", parts)

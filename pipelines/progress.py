@@ -61,8 +61,10 @@ class Bars(Events):
             return
         cost = done["cost"]["stages_cpu_s"]
         if one.kind == "reduce":
-            removed = sum(done["removed"].values())
-            click.echo(f"{one.stages[0].name:16} {done['keys']:>9,} compared, {removed:,} to remove", err=True)
+            from pipelines.reduces import REDUCTIONS  # numba, which --help need not wait for
+
+            name = one.stages[0].name
+            click.echo(f"{name:16} {REDUCTIONS[name].told.format(done['keys'], done['decided'])}", err=True)
             return
         for counts in done["counts"]:
             name = counts["stage"]

@@ -7,9 +7,9 @@ comparisons are of integers and bytes, ties end in the id, and nothing depends o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,8 +19,12 @@ from datatrove.data import Document
 from filters.clusters import components
 from filters.minhash import MinHashParams, band_keys, signatures, similarity
 from filters.text import pack, tokenise
-from pipelines.decisions import KEY_BYTES, decision_rows, document_key
+from pipelines.decisions import KEY_BYTES, ApplyDecision, decision_rows, document_key
 from pipelines.recipe import ExactDedupStage, MinhashDedupStage
+from pipelines.scan_reduce import SCANS, ApplyScans, scans, stock_decision
+
+if TYPE_CHECKING:
+    from datatrove.pipeline.filters.base_filter import BaseFilter
 
 QUALITY_UNITS = 10_000  # quality_score as an integer: floats are not compared
 ALL_PAIRS_UP_TO = 50  # members of a band; a larger band is compared with its first HUBS members and its neighbours
@@ -49,7 +53,7 @@ def _ranked(docs: Sequence[Document], priority: Sequence[str]) -> dict[str, list
 # --- exact ------------------------------------------------------------------------------------------------------------
 
 
-def exact_keys(docs: Sequence[Document], config: ExactDedupStage) -> pa.Table:
+def exact_keys(docs: Sequence[Document], config: ExactDedupStage, _: object = None) -> pa.Table:
     """One row a document: its rank among equals, and the digest of its tokens (operators kept)."""
     tokens = tokenise(pack([d.text for d in docs]), operators=True)
     content = [hashlib.blake2b(tokens.normalised(i).encode(), digest_size=16).digest() for i in range(len(docs))]
@@ -98,7 +102,7 @@ def minhash_params(config: MinhashDedupStage) -> MinHashParams:
     return MinHashParams(bands=config.bands, rows=config.rows, ngram=config.ngram, seed=config.seed)
 
 
-def minhash_keys(docs: Sequence[Document], config: MinhashDedupStage) -> pa.Table:
+def minhash_keys(docs: Sequence[Document], config: MinhashDedupStage, _: object = None) -> pa.Table:
     """One row a document with at least one token: its rank among likes, and its signature (uint32, little-endian)."""
     tokens = tokenise(pack([d.text for d in docs]), operators=True)
     found, counts = signatures(tokens, minhash_params(config))
@@ -182,14 +186,27 @@ def best_members(labels: np.ndarray, table: pa.Table) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """The two halves of a Reduce, and the schema between them."""
+    """The two halves of a Reduce, the schema between them, and the step that applies its decision."""
 
     schema: pa.Schema
-    keys: Any
-    decide: Any
+    columns: Sequence[str]  # of the keys, that the answer needs
+    keys: Callable[..., pa.Table]  # of documents, the stage's configuration, and its artefact
+    decide: Callable[..., pa.Table]  # of these columns of all keys and the configuration
+    apply: Callable[..., BaseFilter]  # of the configuration, the artefact, and the folder of the Reduce
+    told: str  # of the numbers of rows of keys and of the decision
+
+
+def _dedup(schema: pa.Schema, keys: Callable[..., pa.Table], decide: Callable[..., pa.Table]) -> Reduction:
+    def apply(config: Any, _: object, reduced: Any) -> BaseFilter:
+        return ApplyDecision(config.stage, reduced)
+
+    return Reduction(schema, schema.names, keys, decide, apply, "{:>9,} compared, {:,} to remove")
 
 
 REDUCTIONS = {
-    "exact_dedup": Reduction(EXACT_KEYS, exact_keys, exact_decision),
-    "minhash_dedup": Reduction(MINHASH_KEYS, minhash_keys, minhash_decision),
+    "exact_dedup": _dedup(EXACT_KEYS, exact_keys, exact_decision),
+    "minhash_dedup": _dedup(MINHASH_KEYS, minhash_keys, minhash_decision),
+    "decontaminate": Reduction(
+        SCANS, ["loose"], scans, stock_decision, ApplyScans, "{:>9,} share text with a benchmark, {:,} stock phrases"
+    ),
 }

@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from filters.errors import MathcorpusError
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 J = TypeVar("J")
 R = TypeVar("R")
 
-_PARALLEL_BYTES = 1 << 25  # of input; less is done before a second process has started
+_LOADED = "pipelines.row_worker"  # what every process needs
+_PARALLEL_BYTES = 1 << 27  # of input; less is done before a second process has started
 
 
 class Pool:
     """Processes, or none where one does."""
 
-    def __init__(self, workers: int | None, files: Sequence[Path], jobs: int) -> None:
-        """Takes the number of processes; without one, the cores of this machine where the input is large enough."""
+    def __init__(self, workers: int | None, size: int, jobs: int) -> None:
+        """Takes the number of processes; without one, the cores of this machine where the input is large enough.
+
+        size : bytes of the input.
+        """
         if workers is None:
-            workers = _cores() if sum(f.stat().st_size for f in files) > _PARALLEL_BYTES else 1
+            workers = _cores() if size > _PARALLEL_BYTES else 1
         self.workers = max(1, min(workers, jobs))
         self.parallel = self.workers > 1
         self._executor: ProcessPoolExecutor | None = None
 
     def __enter__(self) -> Pool:
         if self.parallel:
-            # not fork: numba's and Arrow's threads do not survive it
+            import multiprocessing
+            from concurrent.futures import ProcessPoolExecutor
+
+            # not fork: numba's and Arrow's threads do not survive it, and the server has none
             context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload([_LOADED])
             self._executor = ProcessPoolExecutor(self.workers, context)
         return self
 
@@ -45,6 +52,8 @@ class Pool:
         if self._executor is None:
             yield from map(here, jobs)
             return
+        from concurrent.futures.process import BrokenProcessPool
+
         try:
             yield from self._executor.map(there, jobs)
         except BrokenProcessPool as error:

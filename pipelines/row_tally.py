@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from decontam.match import KINDS, MATCH_VERSION
 from filters.errors import InputError
 from filters.text import TEXT_VERSION
-from pipelines.dataset import encodable
+from pipelines.files import encodable
 from pipelines.row_fields import Fields, pattern
 from pipelines.row_scan import LISTED, Hit, Scanned, strongest
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 PROFILES: Mapping[str, Mapping[str, str]] = {
     # a look-alike on the web teaches the skill; in a training set of samples it is the test with other numbers
-    "web": {"exact": "drop", "short": "drop", "near": "report", "review": "report"},
-    "posttrain": {"exact": "drop", "short": "drop", "near": "drop", "review": "report"},
+    "web": {"exact": "drop", "short": "drop", "near": "report", "judged": "report", "review": "report"},
+    "posttrain": {"exact": "drop", "short": "drop", "near": "drop", "judged": "drop", "review": "report"},
 }
 SHOWN = 5  # lines of evidence for the terminal
 _VERSIONED = ("mathcorpus", "numba", "numpy", "orjson", "pyarrow", "rapidfuzz")
@@ -44,8 +44,8 @@ class Tally:
         self.contaminated = 0  # documents with a match that calls for more than a report
         self.first: list[dict[str, Any]] = []
 
-    def add_part(self, name: str, found: Scanned) -> None:
-        """Counts what was read of a file."""
+    def add_part(self, name: str, found: Scanned, first: int) -> None:
+        """Counts what was read of a part of a file, whose first row has the number `first`."""
         file = self.files.setdefault(name, Counter(read=0, clean=0, removed=0, bad=0))
         for counts in (file, self.documents):
             counts.update(read=found.rows, clean=found.rows)
@@ -55,7 +55,7 @@ class Tally:
         file["bad"] += sum(found.problems.values())
         for problem, rows in found.listed.items():
             listed = self.bad_rows.setdefault(problem, [])
-            listed += [encodable(f"{name}#{row}") for row in rows[: LISTED - len(listed)]]
+            listed += [encodable(f"{name}#{first + row}") for row in rows[: LISTED - len(listed)]]
 
     def add_row(self, name: str, hits: Sequence[Hit]) -> None:
         """Counts the hits of a row."""

@@ -16,7 +16,7 @@ import zstandard
 _CHUNK = 1 << 20
 _COMPRESSED_CHUNK = 1 << 14  # zlib makes at most 1,032 bytes of one: a bomb stays below 17 MB at a time
 CORRUPT, TRUNCATED = "corrupt_compression", "truncated_compression"
-_MAX_WINDOW = 1 << 31  # zstd --long writes windows that the default refuses
+MAX_WINDOW = 1 << 31  # zstd --long writes windows that the default refuses
 
 
 class BrokenStreamError(Exception):
@@ -39,13 +39,18 @@ class _Inflater(Protocol):
 def open_chunks(path: Path) -> Iterator[bytes]:
     """Decompressed chunks of a .gz, .zst or plain file; raises BrokenStreamError at the point where it is broken."""
     with path.open("rb") as file:
-        if path.name.endswith(".gz"):
-            yield from _inflate(file, lambda: zlib.decompressobj(wbits=31))
-        elif path.name.endswith(".zst"):
-            yield from _inflate(file, lambda: zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj())
-        else:
-            while chunk := file.read(_CHUNK):
-                yield chunk
+        yield from chunks_of(file, path.name)
+
+
+def chunks_of(file: BinaryIO, name: str) -> Iterator[bytes]:
+    """What `open_chunks` yields, of an open file that is compressed as its name says."""
+    if name.endswith(".gz"):
+        yield from _inflate(file, lambda: zlib.decompressobj(wbits=31))
+    elif name.endswith(".zst"):
+        yield from _inflate(file, lambda: zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj())
+    else:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _inflate(file: BinaryIO, new: Callable[[], _Inflater]) -> Iterator[bytes]:

@@ -108,3 +108,22 @@ def naive_formula(document: list[str], item: list[str]) -> bool:
     """Whether the rule `qwen2-formula` calls the two alike."""
     lcs = naive_lcs(document, item)
     return lcs >= 13 and Fraction(lcs) >= Fraction(3, 5) * min(len(document), len(item))
+
+
+def naive_mix(value: int, first: int, second: int, *, undo: bool = False) -> int:
+    """A hash under a private index's key of two words, or with `undo` the hash that gives it."""
+    factors = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+    if undo:
+        value = _unshifted(value)
+        for factor in reversed(factors):
+            value = _unshifted((value - second) * pow(factor, -1, 1 << 64) % (1 << 64))
+        return value ^ first
+    value ^= first
+    for factor in factors:
+        value = ((value ^ value >> 31) * factor + second) % (1 << 64)
+    return value ^ value >> 31
+
+
+def _unshifted(value: int) -> int:
+    """What x is where `value` is x ^ x >> 31."""
+    return value ^ value >> 31 ^ value >> 62

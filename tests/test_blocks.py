@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import naive
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_text import PIECES, with_spans
 from test_text import documents as short_documents
 
+from filters import masks
 from filters import text as text_module
-from filters.text import pack, tokenise
+from filters.text import pack, token_spans, tokenise
+from filters.words import jit
 
 BORDERS = [
     *(
@@ -65,7 +70,7 @@ def test_what_is_left_out_changes_nothing_else(texts: list[bytes], operators: bo
     assert whole.hashes.tolist() == bare.hashes.tolist() == spans.hashes.tolist()
     assert whole.offsets.tolist() == bare.offsets.tolist()
     assert [whole.starts.tolist(), whole.ends.tolist()] == [spans.starts.tolist(), spans.ends.tolist()]
-    assert 0 == bare.starts.size == bare.ends.size == bare.folded.size == bare.folded_ends.size
+    assert 0 == whole.numbers.size == bare.starts.size == bare.ends.size == bare.folded.size == bare.folded_ends.size
 
 
 @settings(max_examples=300, deadline=None)
@@ -87,3 +92,57 @@ def test_blocks_are_cut_nowhere(construct: str, filler: bytes) -> None:
     batch = pack(texts)
 
     assert [naive.tokens(text) for text in texts] == with_spans(tokenise(batch), batch)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(documents, max_size=4), st.booleans())
+def test_numbers_are_flagged(texts: list[bytes], operators: bool) -> None:
+    """A token is a number when it begins with a digit, whoever found it: the blocks or the scan."""
+    tokens = tokenise(pack(texts), operators=operators, numbers=True)
+    expected = [token[0].isdigit() for text in range(len(texts)) for token in tokens.strings(text)]
+    bare = tokenise(pack(texts), operators=operators, folded=False, spans=False, numbers=True)
+
+    assert expected == tokens.numbers.tolist() == bare.numbers.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(documents, min_size=1, max_size=4), st.integers(0, 5000), st.randoms(use_true_random=False))
+def test_spans_are_found_later(texts: list[bytes], pad: int, random: Random) -> None:
+    """In documents of many segments the spans of any tokens are those that the whole pass gives, in the order asked."""
+    batch = pack([b"x" * (pad % 7) + (text + b" 1,2 ") * (pad // (1 + len(text))) + text for text in texts])
+    whole, bare = tokenise(batch), tokenise(batch, folded=False, spans=False)
+    wanted = np.array(random.sample(range(len(whole.hashes)), min(40, len(whole.hashes))), dtype=np.int64)
+
+    assert np.stack([whole.starts, whole.ends], axis=1)[wanted].tolist() == token_spans(batch, bare, wanted).tolist()
+
+
+def test_a_long_document_can_be_taken_up_in_the_middle() -> None:
+    """Every token of a document of many segments is found from the nearest place that the first pass kept."""
+    text = ("1,234.5 \\begin{align*}\\dfrac{a}{b} caf\u00e9 3\uff0c400\u5343\u5146 \u2460" * 3 + "x" * 700 + "\n") * 60
+    batch = pack(["", text, "a b", text, "."])
+    whole, bare = tokenise(batch), tokenise(batch, folded=False, spans=False)
+    expected = np.stack([whole.starts, whole.ends], axis=1)
+
+    assert len(bare.restarts) > 5
+    assert np.array_equal(expected, token_spans(batch, bare, np.arange(len(whole.hashes))))
+
+
+@jit
+def write_both(words: npt.NDArray[np.uint64], base: int) -> npt.NDArray[np.uint16]:
+    """What the two ways to write places make of some words: a row for each, as far as there are bits."""
+    rows = np.zeros((2, 64 * words.size + 64), np.uint16)
+    count = 0
+    for word in words:
+        masks.write_places_at_once(rows[0], count, word, base)
+        masks.write_places_one_by_one(rows[1], count, word, base)
+        count += masks.count_bits(word)
+    return rows[:, :count]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.integers(0, (1 << 64) - 1) | st.sampled_from([0, 1, (1 << 64) - 1]), max_size=8))
+def test_places_are_written_alike_by_any_machine(words: list[int]) -> None:
+    """The instruction that compresses a register and the loop in its place write the numbers of the bits."""
+    expected = [1000 + bit for word in words for bit in range(64) if word >> bit & 1]
+
+    assert [expected, expected] == write_both(np.array(words, dtype=np.uint64), 1000).tolist()

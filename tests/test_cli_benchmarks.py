@@ -155,9 +155,45 @@ def test_index_saves_what_it_prints(exam: str, tmp_path: Path) -> None:
     saved = load_index(tmp_path / "a.idx")
     assert (told["items"], told["bytes"]) == (6, (tmp_path / "a.idx").stat().st_size)
     assert told["digest"] == saved.digest
-    assert told["ngrams"] == len(saved.tables["exact"].ngrams)
+    assert told["ngrams"] == len(saved.segments[0].tables["exact"].ngrams)
     assert words.output.startswith(f"{tmp_path}/b.idx: 6 items, ")
     assert (tmp_path / "b.idx").read_bytes() == (tmp_path / "a.idx").read_bytes()
+
+
+def test_sets_are_added_to_an_index(exam: str, tmp_path: Path) -> None:
+    """What was not there makes a part of its own, the rest is counted; nothing new is said so; the old file stays."""
+    more = write_rows(tmp_path / "more" / "test.jsonl", [{"stem": f"{LONG} And how many goats?"}])
+    fields = ("--fields", "question=stem")
+    run("index", exam, "--out", tmp_path / "a.idx", *fields)
+    old = (tmp_path / "a.idx").read_bytes()
+
+    told = run(
+        "index", "--add", tmp_path / "a.idx", "--against", f"{exam},{more}", "--out", tmp_path / "b.idx", *fields
+    )
+    same = run("index", "--add", tmp_path / "b.idx", exam, "--out", tmp_path / "c.idx", *fields, "--json")
+    words = run("index", "--add", tmp_path / "b.idx", exam, "--out", tmp_path / "d.idx", *fields)
+    checked = run("check", tmp_path / "b.idx")
+
+    assert told.output.splitlines()[1] == f"1 items added; 5 were in {tmp_path}/a.idx already"
+    assert [json.loads(same.output)[key] for key in ("items", "new", "known")] == [6, 0, 5]
+    assert words.output.splitlines()[1].startswith(f"nothing new: all 5 items are in {tmp_path}/b.idx already")
+    assert checked.output.splitlines()[:3] == [
+        f"{tmp_path}/b.idx: whole, 6 items, 16 n-grams",
+        "  part 1, open: 5 items of exam/test",
+        "  part 2, open: 1 items of more/test",
+    ]
+    assert (tmp_path / "a.idx").read_bytes() == old
+
+
+def test_a_private_index_says_that_it_is(exam: str, tmp_path: Path) -> None:
+    """It names sets, and none of their texts; what it prints is what the check prints."""
+    told = run("index", "--private", exam, "--out", tmp_path / "a.idx", "--fields", "question=stem", "--json")
+    checked = run("check", tmp_path / "a.idx", "--json")
+
+    figures = json.loads(told.output)
+    assert figures["parts"] == [{"items": 5, "private": True, "sets": ["exam/test"]}]
+    assert {key: figures[key] for key in ("items", "digest", "parts")}.items() <= json.loads(checked.output).items()
+    assert b"farmer" not in (tmp_path / "a.idx").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -174,6 +210,12 @@ def test_index_saves_what_it_prints(exam: str, tmp_path: Path) -> None:
         (["fetch", "yard", "--from", "/no/such/folder"], "does not exist"),
         (["pin", "farm"], "Missing option '--out'"),
         (["index", "EXAM", "--fields", "question=stem", "--out", "/no/such/folder/x.idx"], "cannot write the index"),
+        (["index", "--out", "x.idx"], "say which sets to index"),
+        (
+            ["index", "EXAM", "--fields", "question=stem", "--add", "/no/old.idx", "--out", "x.idx"],
+            "cannot read the benchmark index",
+        ),
+        (["check", "EXAM"], "is no benchmark index of this version; build it again"),
     ],
 )
 def test_wrong_use_is_told_with_exit_code_2(exam: str, args: list[str], told: str) -> None:
@@ -189,7 +231,7 @@ def test_every_command_has_help_with_an_example() -> None:
     """The help is the documentation."""
     context = click.Context(benchmarks)
 
-    assert benchmarks.list_commands(context) == ["coverage", "fetch", "index", "list", "pin"]
+    assert benchmarks.list_commands(context) == ["check", "coverage", "fetch", "index", "list", "pin"]
     for name in ("", *benchmarks.commands):
         told = run(*([name] if name else []), "--help")
         assert told.exit_code == 0

@@ -149,7 +149,7 @@ def test_an_item_has_one_class_the_strongest() -> None:
     index = index_of(QUESTION, " ".join("another" if n % 8 == 7 else word for n, word in enumerate(QUESTION.split())))
 
     assert ["exact", "near"] == kinds(index, QUESTION)
-    assert KINDS == ("exact", "short", "near", "review")
+    assert KINDS == ("exact", "short", "near", "judged", "review")
 
 
 def test_rows_of_numbers_and_powers_are_no_look_alikes() -> None:
@@ -182,8 +182,8 @@ def test_a_short_question_inside_a_sentence_is_loose() -> None:
 
     first, second = scan_batch(index, [inside, f"{inside}.\n{SHORT}"], RULE)
 
-    assert ((index.short_id(0),), ()) == (first.loose, second.loose)
-    assert (index.short_id(0),) == second.matches[0].anchors
+    assert ((index.segments[0].short_id(0),), ()) == (first.loose, second.loose)
+    assert (index.segments[0].short_id(0),) == second.matches[0].anchors
 
 
 words = st.lists(st.sampled_from(["a", "b", "c", "d", "1", "2"]), max_size=30)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from decontam.benchmarks import Item, benchmark_files, load_benchmarks
-from decontam.index import TABLES, Coverage, build_index, load_index
+from decontam.index import TABLES, Coverage, Index, build_index, load_index
+from decontam.segments import ARRAYS
+from decontam.step import open_index
 from filters.errors import InputError, OutputError, UsageError
 
 LONG = "Natalia sold clips to forty eight of her friends in April and then half as many in May"
@@ -171,7 +175,7 @@ def test_every_posting_of_an_ngram_is_kept() -> None:
     """An n-gram of two items, twice in one of them, has three postings."""
     index = build_index(items_of("a b c", "x a b c a b c"), ngram=3)
 
-    table = index.tables["exact"]
+    table = index.segments[0].tables["exact"]
     gram = int(np.flatnonzero(np.diff(table.posting_offsets) == 3)[0])
     postings = slice(table.posting_offsets[gram], table.posting_offsets[gram + 1])
 
@@ -197,23 +201,97 @@ def test_coverage_counts_questions_by_the_rule_that_protects_them() -> None:
 
 
 def test_a_saved_index_is_the_same_index(tmp_path: Path) -> None:
-    """Loading gives back items, arrays and digest; a lone surrogate in a text survives."""
-    index = build_index([*items_of(LONG, SHORT, "九章算术"), Item("s", "t", 0, "solution", "a \ud800 b")])
+    """Loading gives back items, arrays and digest; a lone surrogate in a text or a name survives."""
+    items = [*items_of(LONG, SHORT, "九章算术", ""), Item("s\udc80", "t", 7, "solution", "a \ud800 b")]
+    index = build_index(items)
     index.save(tmp_path / "index")
 
-    loaded = load_index(tmp_path / "index")
+    loaded = load_index(tmp_path / "index", check=True)
 
-    assert index.items == loaded.items
+    assert sorted(items) == list(index.items) == list(loaded.items)
     assert index.digest == loaded.digest
-    pairs = [(index, loaded, name) for name in ("hashes", "masked", "offsets")]
-    for table in TABLES:
-        assert index.tables[table].ngram == loaded.tables[table].ngram
-        names = ("ngrams", "posting_offsets", "posting_items", "posting_tokens", "bitmap", "samples")
-        pairs += [(index.tables[table], loaded.tables[table], name) for name in names]
-    for made, read, name in pairs:
-        assert getattr(made, name).tolist() == getattr(read, name).tolist()
-        assert not getattr(read, name).flags.writeable
+    (made,), (read,) = index.segments, loaded.segments
+    assert made.head() == read.head()
+    for name in ARRAYS:
+        assert made.array(name).tolist() == read.array(name).tolist()
+        assert not made.array(name).flags.writeable
+        assert not read.array(name).flags.writeable
     assert [p.name for p in tmp_path.iterdir()] == ["index"]
+
+
+def test_items_are_a_sequence() -> None:
+    """They have a length, come one by one, and end where they end."""
+    items = build_index(items_of("a", "b", "c")).items
+
+    assert [items[number].text for number in (0, 2, -1)] == ["a", "c", "c"]
+    assert len(items) == 3
+    for number in (3, -4):
+        with pytest.raises(IndexError):
+            items[number]
+
+
+def test_opening_an_index_reads_almost_nothing(tmp_path: Path) -> None:
+    """Neither items nor arrays become objects: a few kilobytes are allocated, whatever the size of the file."""
+    build_index(items_of(*(f"{LONG} {n} {SHORT} {n + 1}" for n in range(2_000)))).save(tmp_path / "index")
+    load_index(tmp_path / "index")
+
+    tracemalloc.start()
+    index = load_index(tmp_path / "index")
+    told = index.digest, len(index.items), index.items[1_999].row
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert told[1:] == (2_000, 1_999)
+    assert peak < 50_000 < (tmp_path / "index").stat().st_size / 20
+
+
+def test_damage_is_told_when_the_index_is_checked(tmp_path: Path) -> None:
+    """Any byte that differs, in the arrays or the header, does not pass; opening alone reads only the header."""
+    path = tmp_path / "index"
+    build_index(items_of(LONG, SHORT)).save(path)
+    whole = path.read_bytes()
+    digest = load_index(path, check=True).digest
+
+    for place in (whole.index(b"Natalia"), whole.index(b'"set"') + 1, len(whole) - 64):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert load_index(path).digest == digest
+        with pytest.raises(InputError, match="damaged"):
+            load_index(path, check=True)
+        with pytest.raises(InputError, match="damaged"):
+            open_index(str(path), digest)
+
+
+@pytest.mark.parametrize(
+    ("table", "array", "place", "value"),
+    [
+        ("", "offsets", -1, 1 << 40),
+        ("", "offsets", 1, -1),
+        ("items", "text_offsets", 1, 1 << 40),
+        ("items", "sets", 0, 7),
+        ("items", "fields", 0, 3),
+        ("exact", "posting_offsets", -1, 1 << 40),
+        ("short", "posting_items", 0, 99),
+        ("near", "posting_items", 0, -1),
+        ("masked", "posting_tokens", 0, 1 << 30),
+    ],
+)
+def test_an_index_that_points_out_of_itself_does_not_pass(
+    tmp_path: Path, table: str, array: str, place: int, value: int
+) -> None:
+    """Whoever writes a file writes its digests; a kernel would read where the numbers lead."""
+    path = tmp_path / "index"
+    (segment,) = build_index(items_of(LONG, SHORT)).segments
+    owner = {"": segment, "items": segment.items, **segment.tables}[table]
+    bad = getattr(owner, array).copy()
+    bad[place] = value
+    owner = replace(owner, **{array: bad})
+    if table:
+        changes = {"items": owner} if table == "items" else {"tables": {**segment.tables, table: owner}}
+        owner = replace(segment, **changes)
+    Index((owner,)).save(path)
+
+    with pytest.raises(InputError, match="points out of its arrays"):
+        load_index(path, check=True)
 
 
 def test_the_index_does_not_depend_on_the_order_of_items(tmp_path: Path) -> None:
@@ -234,7 +312,7 @@ def test_an_index_without_ngrams_can_be_saved(tmp_path: Path) -> None:
         index.save(tmp_path / "index")
 
         assert index.digest == load_index(tmp_path / "index").digest
-        assert [0, len(items), 0, 0] == [len(index.tables[table].ngrams) for table in TABLES]
+        assert [0, len(items), 0, 0] == [len(index.segments[0].tables[table].ngrams) for table in TABLES]
 
 
 def test_a_file_that_is_no_index_is_one_clear_error(tmp_path: Path) -> None:

@@ -178,11 +178,12 @@ def test_a_hash_collision_is_refused_by_the_tokens() -> None:
     """An n-gram hash that is found counts only if all its tokens are the item's."""
     item = filler(20, "item")
     index = index_of(item)
-    other = index.hashes.copy()
+    (segment,) = index.segments
+    other = segment.hashes.copy()
     other[10] += 1  # a token of all 8 n-grams: the rest of the item would still pass the ratio
 
     assert len(found(index, item)) == 1
-    assert found(replace(index, hashes=other), item) == []
+    assert found(Index((replace(segment, hashes=other),)), item) == []
 
 
 def test_a_document_shorter_than_the_item_is_its_own_window() -> None:

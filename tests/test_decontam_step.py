@@ -177,5 +177,5 @@ def test_the_strongest_class_that_drops_gives_the_reason(index_path: str) -> Non
 @pytest.mark.parametrize("actions", [{"close": "drop"}, {"near": "delete"}])
 def test_an_action_that_does_not_exist_is_refused(index_path: str, actions: dict[str, step.Action]) -> None:
     """The error names the class and the action, and says which there are."""
-    with pytest.raises(UsageError, match="exact, short, near, review"):
+    with pytest.raises(UsageError, match="exact, short, near, judged, review"):
         Decontaminate(index_path, actions=actions)

@@ -20,10 +20,11 @@ from test_row_files import compressed, plain
 
 from decontam.benchmarks import Item
 from decontam.index import build_index
+from decontam.match import DecontaminationParams, scan_batch
 from decontam.step import Decontaminate
 from pipelines.cli import main
 from pipelines.cli_decontaminate import decontaminate
-from pipelines.decontaminate import as_map_in_arrow
+from pipelines.row_arrow import as_map_in_arrow
 
 CHANGED = ITEM.replace("17", "71").replace("25", "52").replace("market", "fair")  # a look-alike
 DIRTY = f"{text(50, 20)}. {ITEM} {text(51, 20)}"
@@ -286,8 +287,8 @@ def test_a_phrase_of_many_documents_is_for_review(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.jsonl", [*rows, {"text": phrase}])
     among = clean(tmp_path, tmp_path / "a.jsonl", "--lcs-threshold", "0.9")
 
-    assert alone["classes"] == {"exact": 1, "short": 0, "near": 0, "review": 0}
-    assert among["classes"] == {"exact": 0, "short": 0, "near": 0, "review": 1}
+    assert alone["classes"] == {"exact": 1, "short": 0, "near": 0, "judged": 0, "review": 0}
+    assert among["classes"] == {"exact": 0, "short": 0, "near": 0, "judged": 0, "review": 1}
     assert [alone["documents"]["removed"], among["documents"]["removed"]] == [1, 0]
     assert [(line["class"], line["action"]) for line in among["evidence"]] == [("review", "report")]
 
@@ -354,6 +355,22 @@ def test_the_function_for_map_in_arrow_finds_what_the_command_and_the_step_find(
     assert kept[1] == (False, "contaminated:farm")
     [line] = orjson.loads(added[0].column("evidence")[1].as_py())
     assert (line["benchmark"], line["span"]) == ("farm", found[0]["span"])
+
+
+def test_stock_phrases_that_a_first_pass_counted_are_for_review(tmp_path: Path, bench: Path) -> None:
+    """A match whose n-grams are all among them becomes `review`, in the column and in the evidence."""
+    index = build_index([Item("farm", "test", 0, "question", ITEM)])
+    index.save(tmp_path / "farm.idx")
+    [scan] = scan_batch(index, [DIRTY], DecontaminationParams())
+    batch = pa.RecordBatch.from_pylist([{"text": DIRTY, "id": "d"}])
+
+    def kinds(stock: frozenset[int]) -> list[str]:
+        [added] = as_map_in_arrow(str(tmp_path / "farm.idx"), stock=stock)(iter([batch]))
+        [line] = orjson.loads(added.column("evidence")[0].as_py())
+        return [added.column("contamination")[0].as_py(), line["class"], line["doc_id"], line["origin"]]
+
+    assert kinds(frozenset(scan.matches[0].anchors)) == ["review", "review", "d", "#0"]
+    assert kinds(frozenset(scan.matches[0].anchors[1:])) == ["exact", "exact", "d", "#0"]
 
 
 def test_help_shows_examples() -> None:

@@ -198,6 +198,7 @@ def test_contamination_stands_beside_what_the_rule_can_protect(found: dict[str, 
     assert contamination == {
         "documents": 1,
         "reported": 1,
+        "reported_classes": {"exact": 1},
         "lines": 3,
         "lines_left_out": 9,
         "classes": {"exact": 3},

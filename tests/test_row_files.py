@@ -13,9 +13,11 @@ import pytest
 import zstandard
 
 from filters.errors import InputError, UsageError
-from pipelines import row_files
+from pipelines import row_blocks, row_parquet
+from pipelines.row_blocks import blocks
 from pipelines.row_fields import Fields, cut_line, parse_row, pattern, put_at, tag_line, value_at, without
-from pipelines.row_files import RowFile, TextBatch, blocks, find_rows, parts_of, read_texts
+from pipelines.row_files import parts_of, read_texts
+from pipelines.row_find import RowFile, find_rows
 from pipelines.row_writers import Decision, rewrite
 
 LINES = [b'{"text": "a", "n": 1.0}\n', b"\n", b'{"text":"b"}\r\n', b"{broken\n", b'{"text": "c"}']
@@ -42,9 +44,14 @@ def drop(row: int) -> Decision:
 
 def texts(file: RowFile, *names: str) -> list[tuple[int, str, str]]:
     """(row, place, text) of all texts of a file."""
-    fields = Fields(names)
-    batches = [b for part in parts_of(file, fields) for b in read_texts(part, fields, "id")]
-    return [t for b in batches for t in zip(b.numbers, b.places, b.texts, strict=True)]
+    fields, found, first = Fields(names), [], 0
+    for part in parts_of(file, fields):
+        begin = first
+        for batch in read_texts(part, fields, "id"):
+            order = sorted(range(len(batch)), key=batch.order)
+            found += [(begin + int(batch.numbers[n]), batch.place(n), batch.text(n)) for n in order]
+            first += batch.numbered
+    return found
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
@@ -76,9 +83,8 @@ def test_a_decision_on_the_first_line_of_a_block_is_kept_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lines as long as a block: each block has the decisions of its own lines."""
-    monkeypatch.setattr(row_files, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", 8)
     (tmp_path / "a.jsonl").write_bytes(b"".join(LINES))
-    monkeypatch.setattr(row_files, "open_chunks", lambda _: iter(LINES))
 
     written = rewrite(RowFile("a.jsonl", str(tmp_path / "a.jsonl")), [drop(2), drop(4)], tmp_path, tagged=False)
 
@@ -181,26 +187,26 @@ def test_a_row_group_of_which_nothing_stays_is_left_out(tmp_path: Path) -> None:
 
 def test_parquet_parts_number_their_rows_through_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row groups read apart have the numbers that they have in the whole file."""
-    monkeypatch.setattr(row_files, "_PART_BYTES", 1)
+    monkeypatch.setattr(row_parquet, "PART_BYTES", 1)
     pq.write_table(pa.table({"text": [str(n) for n in range(5)]}), tmp_path / "a.parquet", row_group_size=2)
     file = RowFile("a.parquet", str(tmp_path / "a.parquet"))
 
-    assert [p.first for p in parts_of(file, Fields())] == [0, 2, 4]
+    assert [p.groups for p in parts_of(file, Fields())] == [(0,), (1,), (2,)]
     assert texts(file) == [(n, "text", str(n)) for n in range(5)]
 
 
 def test_a_batch_of_long_rows_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are counted by the average, so that a few long ones together would be many times a batch."""
-    monkeypatch.setattr(row_files, "BLOCK_BYTES", 4_000)
+    monkeypatch.setattr(row_parquet, "BATCH_BYTES", 4_000)
     rows = ["x"] * 1000 + ["y" * 3000] * 4
     pq.write_table(pa.table({"text": rows}), tmp_path / "a.parquet", use_dictionary=False)
     [part] = parts_of(RowFile("a.parquet", str(tmp_path / "a.parquet")), Fields())
 
     batches = list(read_texts(part, Fields(), "id"))
 
-    assert [t for b in batches for t in b.texts] == rows
-    assert [n for b in batches for n in b.numbers] == list(range(1004))
-    assert max(sum(map(len, b.texts)) for b in batches) < 8_000
+    assert [b.text(n) for b in batches for n in range(len(b))] == rows
+    assert [n for b in batches for n in b.numbers.tolist()] == list(range(1004))
+    assert max(sum(len(b.text(n)) for n in range(len(b))) for b in batches) < 8_000
 
 
 def test_a_string_of_parquet_that_is_not_utf8_is_read(tmp_path: Path) -> None:
@@ -211,20 +217,23 @@ def test_a_string_of_parquet_that_is_not_utf8_is_read(tmp_path: Path) -> None:
     assert texts(RowFile("a.parquet", str(tmp_path / "a.parquet"))) == [(0, "text", "ok"), (1, "text", "a\udcffb")]
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
-def test_blocks_hold_all_bytes_whatever_the_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+@pytest.mark.parametrize("size", [8, 20, 1000])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.jsonl.zst"])
+def test_blocks_hold_all_bytes_whatever_their_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int
+) -> None:
     """Blocks put together are the file, each begins a line, and a line too long to hold goes through marked."""
     data = b"".join(b"%d\n" % n for n in range(50)) + b"x" * 300 + b"\nlast"
-    monkeypatch.setattr(row_files, "BLOCK_BYTES", 20)
-    monkeypatch.setattr(row_files, "MAX_LINE_BYTES", 100)
-    monkeypatch.setattr(row_files, "open_chunks", lambda _: (data[i : i + chunk] for i in range(0, len(data), chunk)))
+    monkeypatch.setattr(row_blocks, "BLOCK_BYTES", size)
+    monkeypatch.setattr(row_blocks, "MAX_LINE_BYTES", 100)
+    (tmp_path / name).write_bytes(compressed(name, data))
 
-    found = list(blocks(tmp_path / "any"))
+    found = [(b.data, b.problem, b.continues) for b in blocks(RowFile(name, str(tmp_path / name)))]
 
-    assert b"".join(b.data for b in found) == data
-    assert [(b.first, b.data) for b in found][-1] == (51, b"last")
-    assert {b.first for b in found if b.problem} <= {50}
-    assert all(b.data.startswith(b"%d\n" % b.first) for b in found if b.first < 50)
+    lines = b"".join(d for d, problem, _ in found if not problem).split(b"\n")
+    assert b"".join(d for d, _, _ in found) == data
+    assert lines == [*(b"%d" % n for n in range(50)), *([b"x" * 300] if size > 300 else []), b"last"]
+    assert sum(not more for _, problem, more in found if problem) == (size < 300)
 
 
 @pytest.mark.parametrize(
@@ -363,9 +372,12 @@ def test_inputs_are_found_in_folders_and_globs(tmp_path: Path) -> None:
         find_rows([str(tmp_path / "in/a/no.txt")], tmp_path)
 
 
-def test_a_batch_counts_rows_without_texts() -> None:
-    """A row that lacks its field is in the batch's problems and its keys are told."""
-    batch = TextBatch()
-    batch.add(3, {"body": "x"}, Fields(), "id")
+def test_a_row_without_its_field_is_told_with_its_keys(tmp_path: Path) -> None:
+    """A row that lacks its field is in the batch's problems, and its keys are told."""
+    (tmp_path / "a.jsonl").write_bytes(b'\n{"body":"x"}\n')
+    [part] = parts_of(RowFile("a.jsonl", str(tmp_path / "a.jsonl")), Fields())
 
-    assert (batch.problems, batch.keys, batch.texts) == ([(3, "missing_field:text")], ["body"], [])
+    [batch] = read_texts(part, Fields(), "id")
+
+    assert (batch.rows, batch.numbered, len(batch)) == (1, 2, 0)
+    assert (batch.problems, batch.keys) == ([(1, "missing_field:text")], ["body"])

@@ -113,7 +113,7 @@ class Contamination:
         self._removed = pa.array(sorted(removed), pa.string())
         self._lines, self._documents = Tally(_SET), Tally(_SET)
         self._items, self._lcs, self._classes = Tally([*_SET, "item"]), Tally([*_SET, "bin"]), Tally(["class"])
-        self._pairs = Smallest(_SET, SHOWN_PAIRS, ["line", "id", "row"])
+        self._pairs, self._reported = Smallest(_SET, SHOWN_PAIRS, ["line", "id", "row"]), Tally(["class"])
         self.documents = self.reported = self.left_out = 0
 
     def add(self, table: pa.Table, first_row: int) -> None:
@@ -121,7 +121,10 @@ class Contamination:
         table = table.append_column("row", pa.array(np.arange(first_row, first_row + table.num_rows)))
         table = table.filter(pc.equal(table["stage"], DECONTAMINATE))
         removed = pc.is_in(table["key"], value_set=self._removed)
-        self.reported += table.num_rows - (pc.sum(removed).as_py() or 0)
+        kept = table.filter(pc.invert(removed))
+        self.reported += kept.num_rows
+        best = _flat(kept, _LINE, [])
+        self._reported.add(best.filter(pc.equal(best["line"], 0)))
         table = table.filter(removed)
         self.documents += table.num_rows
         lines = _flat(table, _LINE, ["id", "row"])
@@ -140,6 +143,7 @@ class Contamination:
         return {
             "documents": self.documents,
             "reported": self.reported,
+            "reported_classes": {row["class"]: row["documents"] for row in self._reported.rows()},
             "lines": lines,
             "lines_left_out": self.left_out,
             "classes": {row["class"]: row["documents"] for row in self._classes.rows()},

@@ -46,9 +46,9 @@ def figures(build: Path) -> dict[str, Any]:
     histograms     for each score, and for tokens: edges, kept, removed (documents in each bin)
     duplicates     removed (documents by reason), clusters (the largest: kept, documents, exact, near, removed_by, url,
                    origin, text, members), clusters_left_out
-    contamination  documents (removed), reported (kept, with evidence), lines, lines_left_out (of documents with very
-                   many), classes, benchmarks (hits beside coverage), lcs_edges, pairs (both texts in segments of
-                   [text, is common]), pairs_left_out
+    contamination  documents (removed), reported (kept, with evidence), reported_classes (these by their strongest),
+                   lines, lines_left_out (of documents with very many), classes, benchmarks (hits beside coverage),
+                   lcs_edges, pairs (both texts in segments of [text, is common]), pairs_left_out
     samples        for each source and language the first documents of the corpus, by id
     cost           seconds, passes, stages_cpu_s, peak_rss_mb
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pipelines.audit.charts import charts, visible
 from pipelines.audit.figures import figures, percent
-from pipelines.dataset import write_bytes, write_json
+from pipelines.files import write_bytes, write_json
 
 SHOWN_REASONS = 4  # of a stage, in the table of the funnel; all of them stand further down
 

@@ -1,0 +1,75 @@
+"""Files written so that they are whole or not there, and what a full disk says. No Arrow: a scan starts without it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from filters.errors import OutputError
+
+
+class writing:  # noqa: N801 - reads as a statement
+    """Maps what the system says of a place that cannot be written to one line for the user."""
+
+    _HINTS = {  # noqa: RUF012 - constant
+        errno.ENOSPC: "no space left on the disk; make room and run it again: it goes on where it stopped",
+        errno.EDQUOT: "disk quota exceeded; make room and run the same command again",
+        errno.EROFS: "the file system is read-only; choose another folder with --out",
+        errno.EACCES: "permission denied; choose a folder that you may write with --out",
+    }
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and error.errno in self._HINTS:
+            msg = f"{self.root}: cannot write: {self._HINTS[error.errno]}"
+            raise OutputError(msg) from error
+
+
+def commit_file(tmp: Path, target: Path) -> None:
+    """Renames a finished file to its name; both it and the folder's entry are on disk afterwards."""
+    with tmp.open("rb") as file:
+        os.fsync(file.fileno())
+    tmp.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Writes a small file atomically."""
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        try:
+            tmp.write_bytes(data)
+            commit_file(tmp, path)
+        except OSError:
+            tmp.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON with sorted keys, atomically."""
+    write_bytes(path, orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
+
+
+def encodable(value: Any) -> Any:
+    """The value, lone surrogates in it replaced if it is a string: neither Parquet nor JSON can hold them."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return value.encode("utf-8", "replace").decode()
+    return value
