@@ -1,95 +1,162 @@
-"""From the bytes of a page to its text: charset, main content by resiliparse, a verdict where there is none."""
+"""From the bytes of a page to Markdown of its main content with every formula: charset, tree, formulas, region, text."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import AnyStr
 
+import numpy as np
 from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
-from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import detect_encoding
-from resiliparse.parse.html import HTMLTree
+from numpy.typing import NDArray
+from selectolax.lexbor import LexborHTMLParser
 
-EXTRACT_VERSION = "extract-1"
-MAX_BAD_SHARE = 0.001  # replaced characters; more of them and the text was read in a wrong charset
-_META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE)
+from filters import formulas, main_content, markdown, page_config
+from filters.charset import decode
+from filters.content_tree import flatten, words
+from filters.page_limits import within
+
+EXTRACT_VERSION = "extract-2"
+MAX_HTML = 2_000_000  # bytes, or characters of a text; what stands behind them is not read
+LONG_SCRIPT = 5_000  # longer ones, of a page that is too long, hold no formula and no configuration of MathJax
+MAX_TAGS = 100_000  # and neither what stands behind so many; they take about a second
+MAX_DEPTH = 300  # open elements; pages have 50, browsers stop at 512, and the parser's time is quadratic in it
+MAX_CLONES = 100_000  # formatting elements that the parser opens again in each block where a page never closes them
+MANY_ATTRIBUTES = 2_000  # of one tag; the parser compares each with all before it
+MANY_TAGS = 1_000  # from here on a page's depth is measured
 _META_BYTES = 4096  # browsers look for the declaration in the first 1,024; pages with long comments put it later
-_GB = {
-    "gb2312",
-    "gbk",
-    "x-gbk",
-    "gb_2312-80",
-    "hz-gb-2312",
-}  # what they declare; gb18030 is what reads them all
-_TAG = re.compile(r"<(/?)([a-zA-Z][\w-]*)")
+_META_CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w.:-]{1,40})""", re.IGNORECASE)
+_TAG = re.compile(r"<(/?[a-zA-Z][\w-]{0,40})")
+_CROWDED_TAG = re.compile(  # possessive, so that no page makes it go back
+    r"""<[a-zA-Z][^\s>]*+(?:\s++[^\s>=]*+(?:=\s*+(?:"[^"]*+"|'[^']*+'|[^\s>"']*+))?+){%d,}+""" % MANY_ATTRIBUTES
+)
+MAX_NAMES = 10_000
+MAX_CPU_S = 2.0  # of a page; those at all other limits take less, so that it decides nothing on any usual machine
 # elements without an end tag, or whose end tag pages leave out
-_VOID = {
-    *[
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "source",
-        "track",
-        "wbr",
-        "p",
-        "li",
-        "dt",
-        "dd",
-        "td",
-        "th",
-        "tr",
-        "option",
-    ]
-}
-MANY_TAGS = 3_000  # from here on a page's depth is measured
-MAX_DEPTH = 1_000  # resiliparse's time is quadratic in it: 100,000 open elements take four minutes; pages have 50
-_BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
+_VOID = words("area base br col embed hr img input link meta source track wbr p li dt dd td th tr option param rp rt")
+_FORMATTING = words("a b big code em font i nobr s small strike strong tt u")
+# what a tag does: nothing, opens or closes a block, opens or closes formatting; and what that adds to each count
+_OPENS, _CLOSES, _FORMATS, _UNFORMATS = 1, 2, 3, 4
+_DEPTH_STEPS, _FORMAT_STEPS = np.array([0, 1, -1, 1, -1]), np.array([0, 0, 0, 1, -1])
 
 
-def decode(data: bytes, declared: str | None = None) -> str | None:
-    """The text of a file or page, or None where no charset reads it.
+class _Kinds(dict[str, int]):
+    """What a tag does, by its name with the slash of an end tag; worked out once for each name."""
 
-    Tried in this order: byte order mark, UTF-8, the declared charset, gb18030, resiliparse's detection. UTF-8 comes
-    before the declaration since it hardly ever fits by accident, and declarations lie.
+    def __missing__(self, name: str) -> int:
+        bare, closes = name.lstrip("/").lower(), name[0] == "/"
+        if bare in _FORMATTING:
+            kind = _UNFORMATS if closes else _FORMATS
+        elif bare in _VOID:
+            kind = 0
+        else:
+            kind = _CLOSES if closes else _OPENS
+        if len(self) < MAX_NAMES:
+            self[name] = kind
+        return kind
+
+
+_KINDS = _Kinds()
+_MARKS = "\ue000\ue001\ue002\0"  # what marks formulas and line breaks on the way; in a page they mean nothing
+_LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(?:[-_][\w-]{1,20})?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What `extract` makes of a page.
+
+    text: Markdown, "" where there is none; title: of the `title` element; language: as the page says it ("en-GB"), "";
+    found, kept, failed: formulas by kind of markup: on the page, in the text, and those that could not be read;
+    reason: why there is no text (`undecodable`, `nested_too_deep`, `too_many_attributes`, `too_slow`, `no_content`, `extract_error:TYPE`), else "";
+    cut: whether the page was longer than what is read of a page.
     """
-    for bom, name in _BOMS:
-        if data.startswith(bom):
-            return _sound(data.decode(name, "replace"))
-    for charset in ("utf-8", _canonical(declared), "gb18030"):
-        try:
-            return _sound(data.decode(charset))
-        except (UnicodeDecodeError, LookupError):
-            continue
+
+    text: str = ""
+    title: str = ""
+    language: str = ""
+    found: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+    failed: dict[str, int] = field(default_factory=dict)
+    reason: str = ""
+    cut: bool = False
+
+
+def extract(
+    html: bytes | str, url: str | None = None, *, charset: str | None = None, main_content: bool = True
+) -> Page:
+    """The main content of a page as Markdown, formulas as `$...$` and `$$...$$`.
+
+    `charset` is that of the HTTP header, for bytes. Any input gives a Page and no exception; a page is done within two
+    CPU seconds and 300 MB. `main_content=False` keeps navigation and the like.
+    """
+    html, cut = _short(html)
+    text = decode_html(html, charset) if isinstance(html, bytes) else html
+    if text is None:
+        return Page(reason="undecodable", cut=cut)
+    text, shortened = _few_tags(_without_marks(text))
+    cut = cut or shortened
+    if len(text) > MANY_ATTRIBUTES and _CROWDED_TAG.search(text):
+        return Page(reason="too_many_attributes", cut=cut)
+    if text.count("<") > MANY_TAGS and too_deep(text) and too_deep("".join(_pieces(text, "<script", "</script", 0))):
+        return Page(reason="nested_too_deep", cut=cut)
     try:
-        return _sound(data.decode(detect_encoding(data) or "utf-8", "replace"))
-    except LookupError:
-        return None
+        page = within(MAX_CPU_S, lambda: _extract(text, url, whole=not main_content, cut=cut))
+    except (ValueError, RuntimeError, RecursionError) as error:
+        return Page(reason=f"extract_error:{type(error).__name__}", cut=cut)
+    return page or Page(reason="too_slow", cut=cut)
 
 
-def _canonical(charset: str | None) -> str:
-    name = (charset or "utf-8").strip().lower()
-    return "gb18030" if name in _GB else name
+def _extract(html: str, url: str | None, *, whole: bool, cut: bool) -> Page:
+    tree = LexborHTMLParser(html)
+    title = _title(tree)
+    config = page_config.read(html)
+    found = formulas.replace(tree, config)
+    outline = flatten(tree)
+    choice = main_content.everything(outline) if whole else main_content.choose(outline)
+    text, kept = markdown.write(outline, choice, found)
+    if not text and outline.tags:  # an article without text: what stands around it, less the chrome
+        text, kept = markdown.write(outline, main_content.Choice([0], choice.dropped), found)
+    return Page(
+        text=text,
+        title=title,
+        language=_language(tree),
+        found=_by_kind(found, range(len(found))),
+        kept=_by_kind(found, sorted(kept)),
+        failed=_by_kind(found, [n for n, formula in enumerate(found) if not formula.ok]),
+        reason="" if text else "no_content",
+        cut=cut,
+    )
 
 
-def _sound(text: str) -> str | None:
-    """The text, if few of its characters were replaced or are control characters."""
-    bad = text.count("\ufffd") + text.count("\0")
-    return text if bad <= max(1, MAX_BAD_SHARE * len(text)) else None
+def _by_kind(found: Sequence[formulas.Formula], numbers: Sequence[int]) -> dict[str, int]:
+    return dict(sorted(Counter(found[number].kind for number in numbers).items()))
+
+
+def _title(tree: LexborHTMLParser) -> str:
+    element = tree.css_first("head > title")
+    return " ".join(element.text().split()) if element is not None else ""
+
+
+def _language(tree: LexborHTMLParser) -> str:
+    """What the html element, a meta element or Open Graph says of the page's language."""
+    root, meta = tree.css_first("html"), tree.css_first('meta[http-equiv="content-language" i]')
+    graph = tree.css_first('meta[property="og:locale"]')
+    said = (
+        root.attributes.get("lang") or root.attributes.get("xml:lang") if root is not None else None,
+        meta.attributes.get("content") if meta is not None else None,
+        graph.attributes.get("content") if graph is not None else None,
+    )
+    named = (name.strip() for name in said if name)
+    return next((name.replace("_", "-") for name in named if _LANGUAGE.match(name)), "")
 
 
 def decode_html(data: bytes, http_charset: str | None = None) -> str | None:
-    """The page as text; charset from the HTTP header or the page's own declaration."""
-    declared = http_charset
-    if not declared and (match := _META_CHARSET.search(data[:_META_BYTES])):
-        declared = match[1].decode("ascii", "replace")
-    return decode(data, declared)
+    """The page as text, None where no charset reads it; the HTTP header's charset counts before the page's own."""
+    match = _META_CHARSET.search(data[:_META_BYTES])
+    return decode(data, http_charset, match[1].decode("ascii", "replace") if match else None)
 
 
 def looks_like_html(data: bytes) -> bool:
@@ -98,54 +165,102 @@ def looks_like_html(data: bytes) -> bool:
     return b"<" in head and not head.startswith((b"%PDF", b"PK\x03\x04", b"\x89PNG", b"GIF8", b"\xff\xd8\xff"))
 
 
-def depth(html: str) -> int:
-    """How deep the page's elements are nested, as the tags stand (elements that are never closed count)."""
-    deepest = level = 0
-    for match in _TAG.finditer(html):
-        if match[1]:
-            level = max(0, level - 1)
-        elif match[2].lower() not in _VOID:
-            level += 1
-            deepest = max(deepest, level)
-    return deepest
+def _short(html: bytes | str) -> tuple[bytes | str, bool]:
+    """The page within the size that is read, long scripts and styles left out first; and whether more was left out."""
+    if len(html) <= MAX_HTML:
+        return html, False
+    if isinstance(html, bytes):
+        html = b"".join(_pieces(html, b"<script", b"</script", LONG_SCRIPT))
+        html = b"".join(_pieces(html, b"<style", b"</style", LONG_SCRIPT))
+    else:
+        html = "".join(_pieces(html, "<script", "</script", LONG_SCRIPT))
+        html = "".join(_pieces(html, "<style", "</style", LONG_SCRIPT))
+    return html[:MAX_HTML], len(html) > MAX_HTML
 
 
-def page_text(html: str, *, main_content: bool = True) -> tuple[str, str]:
-    """(text, title) of a page; block structure kept as line breaks.
+def _pieces(html: AnyStr, opens: AnyStr, closes: AnyStr, longest: int) -> Iterator[AnyStr]:
+    """What stands around and in the scripts or styles that are no longer than `longest`."""
+    lower, done = html.lower(), 0
+    while (start := lower.find(opens, done)) >= 0 and (end := lower.find(closes, start)) >= 0:
+        yield html[done : end if end - start <= longest else start]
+        done = end if end - start <= longest else end + len(closes) + 1
+    yield html[done:]
 
-    `alt_texts` stays on: without it resiliparse also skips figure elements, and with them code blocks.
-    """
-    tree = HTMLTree.parse(html)
-    text = extract_plain_text(tree, preserve_formatting=True, main_content=main_content, alt_texts=True)
-    return text.strip(), (tree.title or "").strip()
+
+def _without_marks(html: str) -> str:
+    for mark in _MARKS:
+        if mark in html:
+            html = html.replace(mark, "")
+    return html
+
+
+def _few_tags(html: str) -> tuple[str, bool]:
+    """The page up to its last tag that is read, and whether anything stands behind it."""
+    if html.count("<") <= MAX_TAGS:
+        return html, False
+    at = -1
+    for _ in range(MAX_TAGS + 1):
+        at = html.find("<", at + 1)
+    return html[:at], True
+
+
+def too_deep(html: str) -> bool:
+    """Whether elements are nested deeper than pages are, as the tags stand (elements that are never closed count)."""
+    names = _TAG.findall(html)
+    kinds = np.fromiter(map(_KINDS.__getitem__, names), dtype=np.int8, count=len(names))
+    if not len(kinds) or _heights(_DEPTH_STEPS[kinds]).max() > MAX_DEPTH:
+        return bool(len(kinds))
+    again = _heights(_FORMAT_STEPS[kinds])[(kinds == _OPENS) | (kinds == 0)]
+    return int(again.sum()) > MAX_CLONES
+
+
+def _heights(steps: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The height after each step up or down, where a step down from the ground leads nowhere."""
+    levels = np.cumsum(steps)
+    return levels - np.minimum.accumulate(np.minimum(levels, 0))
 
 
 class Extract(BaseFilter):
-    """Puts the text of a page in the place of its HTML (`Document.media[0]`); documents without HTML pass.
+    """Puts the Markdown of a page in the place of its HTML (`Document.media[0]`); documents without HTML pass.
 
-    Removed: `undecodable`, `nested_too_deep`, `no_content`, `extract_error:TYPE`.
+    Metadata get `title`, `page_language` and `formulas` (those found, kept and failed, by kind) where the page has any,
+    and `cut` where it is longer than what is read of a page. Removed: `no_math_signs` if `first_pass` is asked for,
+    `undecodable`, `nested_too_deep`, `too_many_attributes`, `too_slow`, `no_content`, `extract_error:TYPE`.
     """
 
     name = "extract"
 
-    def __init__(self, *, main_content: bool = True, exclusion_writer: object = None) -> None:
+    def __init__(
+        self, *, main_content: bool = True, first_pass: bool = False, exclusion_writer: object = None
+    ) -> None:
         super().__init__(exclusion_writer)
-        self.main_content = main_content
+        self.main_content, self.first_pass = main_content, first_pass
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """True, with the text in place, or (False, reason)."""
         if not doc.media:
             return True
         media = doc.media.pop()
-        html = decode_html(media.media_bytes or b"", media.metadata.get("charset"))
-        if html is None:
-            return False, "undecodable"
-        if html.count("<") > MANY_TAGS and depth(html) > MAX_DEPTH:
-            return False, "nested_too_deep"
-        try:
-            doc.text, title = page_text(html, main_content=self.main_content)
-        except (ValueError, RuntimeError, RecursionError) as error:
-            return False, f"extract_error:{type(error).__name__}"
-        if title:
-            doc.metadata["title"] = title
-        return (True, "") if doc.text else (False, "no_content")
+        data, charset = media.media_bytes or b"", media.metadata.get("charset")
+        if self.first_pass and not _is_worth_it(doc, data, charset):
+            return False, "no_math_signs"
+        page = extract(data, doc.metadata.get("url"), charset=charset, main_content=self.main_content)
+        doc.text = page.text
+        formulas = {"found": page.found, "kept": page.kept, "failed": page.failed} if page.found else None
+        said = {"title": page.title, "page_language": page.language, "formulas": formulas, "cut": page.cut}
+        doc.metadata.update({name: value for name, value in said.items() if value})
+        return (False, page.reason) if page.reason else (True, "")
+
+
+def _is_worth_it(doc: Document, data: bytes, charset: str | None) -> bool:
+    """What the first pass says of a page; leaves the score of one that does not pass."""
+    from filters.first_pass import signs  # numba, which who extracts a page need not wait for
+
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        data = (decode_html(data, charset) or "").encode("utf-8", "replace")
+    found = signs(data)
+    if not found.verdict:
+        doc.metadata["filter_score"] = found.probability
+    return found.verdict

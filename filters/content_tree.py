@@ -1,0 +1,123 @@
+"""A page's tree as flat lists, written once: what main content and Markdown walk instead of the DOM.
+
+Node i's subtree is i .. ends[i]-1, in document order, so "jump over it" is an assignment and sums over subtrees are one
+loop from the last node to the first. Through the DOM's objects each of these would be a call into another language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from filters.content_code import code_text
+
+TEXT = "-text"
+
+
+def words(text: str) -> frozenset[str]:
+    """The words of a string, as a set."""
+    return frozenset(text.split())
+
+
+# never text of the page; formulas that stood in one of them have been replaced before
+_SKIPPED = words(
+    "-comment script style noscript template head svg iframe object embed applet canvas video audio source track map "
+    "area select option datalist input textarea link meta base param frameset dialog progress meter math"
+)
+# elements inside a line, and text itself
+INLINE = words(
+    "a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd label mark nobr q rb rp rt ruby s samp "
+    "small span strike strong sub sup time tt u var wbr d-math -text d-cite d-footnote summary-text"
+)
+_NO_BLANKS = words("html body table thead tbody tfoot tr ul ol dl colgroup")  # blanks mean nothing in them
+_NONE: dict[str, str | None] = {}
+
+
+@dataclass(slots=True)
+class Outline:
+    """Parallel lists over the nodes in document order; node 0 is the root.
+
+    tags: "-text" for text; texts: the characters of a text node, "" for elements; parents: index, -1 for the root;
+    ends: index behind the last node of the subtree; attributes: of an element, empty for text.
+    """
+
+    tags: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    parents: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
+    attributes: list[dict[str, str | None]] = field(default_factory=list)
+
+    def add(self, tag: str, text: str, parent: int, attributes: dict[str, str | None]) -> int:
+        """A node behind the others, which has nothing below it yet; returns its index."""
+        index = len(self.tags)
+        self.tags.append(tag)
+        self.texts.append(text)
+        self.parents.append(parent)
+        self.ends.append(index + 1)
+        self.attributes.append(attributes)
+        return index
+
+    def children(self, node: int) -> list[int]:
+        """The nodes right below a node."""
+        found, at = [], node + 1
+        while at < self.ends[node]:
+            found.append(at)
+            at = self.ends[at]
+        return found
+
+    def text(self, node: int) -> str:
+        """All characters below a node."""
+        return "".join(self.texts[node : self.ends[node]])
+
+    def tokens(self, node: int) -> str:
+        """Class and id of an element, in one string."""
+        attributes = self.attributes[node]
+        return f"{attributes.get('class') or ''} {attributes.get('id') or ''}" if attributes else ""
+
+
+def flatten(tree: LexborHTMLParser) -> Outline:
+    """The tree without scripts, styles, controls and comments, and each `pre` of code with one text in it.
+
+    A loop and no recursion: pages nest deeper than Python.
+    """
+    out = Outline()
+    node: LexborNode | None = tree.root
+    open_nodes: list[tuple[LexborNode, int]] = []
+    parent = -1
+    before = ""  # tag of the sibling before; blanks behind what starts a line of its own mean nothing
+    while node is not None:
+        tag = node.tag or ""
+        if tag == TEXT:
+            text = node.text_content or ""
+            if not text.isspace() or (before in INLINE and out.tags[parent] not in _NO_BLANKS):
+                out.add(TEXT, text, parent, _NONE)
+                before = TEXT
+        elif tag not in _SKIPPED:
+            index = out.add(tag, "", parent, node.attributes)
+            child = node.child
+            if tag == "pre" and (code := code_text(node)) is not None:
+                _add_code(out, node, index, code)
+            elif child is not None:
+                open_nodes.append((node, index))
+                parent = index
+                node = child
+                before = "b" if tag in INLINE else ""
+                continue
+            before = tag
+        node = node.next
+        while node is None and open_nodes:
+            closed, index = open_nodes.pop()
+            out.ends[index] = len(out.tags)
+            before = out.tags[index]
+            parent = out.parents[index]
+            node = closed.next
+    return out
+
+
+def _add_code(out: Outline, pre: LexborNode, index: int, code: str) -> None:
+    """The text below a `pre`, in a `code` where that stands there, since it knows the language."""
+    inner = pre.css_first("code")
+    parent = out.add("code", "", index, inner.attributes) if inner is not None else index
+    out.add(TEXT, code, parent, _NONE)
+    out.ends[index] = out.ends[parent] = len(out.tags)
