@@ -9,23 +9,25 @@ window; and an item is compared with at most `MAX_WINDOWS` of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from decontam import kernels
-from decontam.kernels import I64, U64, Flags, search_at, windows
+from decontam import postings, probes
+from decontam.kernels import I64, U64, Flags, TokensOf
 from decontam.lcs import best_windows
+from decontam.params import DecontaminationParams
 from decontam.segments import Segment
 from decontam.tables import Table
+from decontam.windows import promising, windows
 
 # Windows of one document that are compared with one item, those with most anchors first: a copy has more
 # anchors than a stock phrase, so that only a page with hundreds of copies leaves windows out.
 MAX_WINDOWS = 256
 
-_CHUNK_POSTINGS = 1 << 20  # postings looked at together: bounds memory (about 100 MB), changes no result
-_WHOLE = 1 << 40  # tokens that must agree: all to the end of the item
+_CHUNK_POSTINGS = 1 << 20  # postings looked at together: bounds memory (about 50 MB), changes no result
+_NONE = np.empty(0, dtype=np.int64)
 
 
 class Texts(NamedTuple):
@@ -35,40 +37,51 @@ class Texts(NamedTuple):
     masked: U64  # (T,) with numbers masked, or the same where nobody asks
     offsets: I64  # (N + 1,)
 
+    def tokens(self, table: str) -> TokensOf:
+        """The tokens and offsets that are looked up in a table."""
+        return (self.masked if table == "masked" else self.hashes), self.offsets
+
     def owners(self, tokens: I64) -> I64:
         """The text that each token is in."""
         return np.searchsorted(self.offsets, tokens, side="right") - 1
 
 
-class Candidates(NamedTuple):
-    """Where a batch has an n-gram hash of a table; ascending. H of them."""
-
-    name: str  # of the table
-    tokens: I64  # (H,) token of the batch
-    grams: I64  # (H,) n-gram of the table
-
-
 class Hits(NamedTuple):
-    """Where a batch has an n-gram of a table, confirmed; ascending. H hits."""
+    """Where a batch has an n-gram of a table, ascending; H hits. By their hashes, until `confirm` has seen them."""
 
     name: str  # of the table
-    table: Table
     tokens: I64  # (H,) token of the batch
     grams: I64  # (H,) n-gram of the table
     texts: I64  # (H,)
 
+    @property
+    def columns(self) -> tuple[I64, I64, I64]:
+        """What the kernels take."""
+        return self.tokens, self.grams, self.texts
+
 
 class Alignments(NamedTuple):
-    """Distinct (item, text, alignment), sorted; K of them."""
+    """Distinct (item, text, alignment), sorted; K of them, of C pairs of an item and a text."""
 
-    items: I64  # (K,)
-    texts: I64  # (K,)
+    pairs: I64  # (K,)
     starts: I64  # (K,) token of the text at which the item would start; may be negative
     counts: I64  # (K,) anchors with this alignment
+    items: I64  # (C,)
+    texts: I64  # (C,)
 
     def only(self, keep: Flags) -> Alignments:
-        """Those whose flag is set."""
-        return Alignments(*(column[keep] for column in self))
+        """Those of the pairs whose flag is set."""
+        of_pair = keep[self.pairs]
+        pairs = (np.cumsum(keep) - 1)[self.pairs[of_pair]]
+        return Alignments(pairs, self.starts[of_pair], self.counts[of_pair], self.items[keep], self.texts[keep])
+
+
+class Places(NamedTuple):
+    """Where texts have whole items, sorted; P of them."""
+
+    items: I64  # (P,)
+    texts: I64  # (P,)
+    begins: I64  # (P,) token of the batch
 
 
 class Pairs(NamedTuple):
@@ -88,117 +101,96 @@ class Pairs(NamedTuple):
     @staticmethod
     def none() -> Pairs:
         """No pairs."""
-        return Pairs(*(np.empty(0, dtype=np.int64) for _ in range(6)))
+        return Pairs(*(_NONE for _ in range(6)))
 
 
-def search(index: Segment, name: str, texts: Texts, shorter: Candidates | None = None) -> Candidates:
+def search(index: Segment, name: str, texts: Texts, shorter: Hits | None = None) -> Hits:
     """Where the texts have n-grams of the index's table `name`, by their hashes.
 
     shorter : those of another table with which every n-gram of this one begins, if they are known.
     """
     table = index.tables[name]
-    hashes = texts.masked if name == "masked" else texts.hashes
     if shorter is not None and index.tables[shorter.name].ngram <= table.ngram:
-        ends = texts.offsets[texts.owners(shorter.tokens) + 1]
-        return Candidates(name, *search_at(hashes, shorter.tokens, ends, table.grams))
-    capacity = 1024 + len(hashes) // 64  # clean text has fewer hits; a batch of copies is searched twice
-    count, tokens, grams = kernels.search(hashes, texts.offsets, table.grams, capacity)
-    if count > capacity:
-        _, tokens, grams = kernels.search(hashes, texts.offsets, table.grams, count)
-    return Candidates(name, tokens, grams)
+        tokens, grams = probes.search_at(texts.tokens(name), shorter.tokens, table.grams)
+    else:
+        tokens, grams = probes.search(texts.tokens(name), table.grams)
+    return Hits(name, tokens, grams, texts.owners(tokens) if len(tokens) else _NONE)
 
 
-def confirm(index: Segment, texts: Texts, found: Candidates) -> tuple[Hits, Alignments]:
-    """The candidates whose tokens agree, and the alignments that these propose.
-
-    A `short` item must agree from its first token to its last.
-    """
-    name, tokens, grams = found
-    table = index.tables[name]
-    if not len(tokens):
-        return Hits(name, table, tokens, grams, tokens), Alignments(tokens, tokens, tokens, tokens)
-    hashes, item_hashes = (texts.masked, index.masked) if name == "masked" else (texts.hashes, index.hashes)
-    owners = texts.owners(tokens)
-    ends = texts.offsets[owners + 1]
-    postings = (_WHOLE if name == "short" else table.ngram, *table.postings[1:])
-    # every text gets room for the longest item before it, so that no two texts share an alignment
-    room = (np.arange(len(texts.offsets)) + 1) * index.longest
-    confirmed = np.zeros(len(tokens), dtype=bool)
-    stride = int(texts.offsets[-1] + room[-1]) + 1
-    keys, counts = _no_keys()
-    for first, last, capacity in _chunks(table, grams):
-        part = slice(first, last)
-        hits, items, starts = kernels.confirm(
-            hashes, (item_hashes, index.offsets), postings, (tokens[part], grams[part], ends[part]), capacity
-        )
-        confirmed[first + hits] = True
-        virtual = tokens[first + hits] + room[owners[first + hits]] - starts
-        keys, counts = _merged(keys, counts, np.sort(items * stride + virtual))
-    items, virtual = keys // stride, keys % stride
-    docs = np.searchsorted(texts.offsets + room - index.longest, virtual, side="right") - 1
-    starts = virtual - room[docs] - texts.offsets[docs]
-    return (
-        Hits(name, table, tokens[confirmed], grams[confirmed], owners[confirmed]),
-        Alignments(items, docs, starts, counts),
-    )
+def confirm(index: Segment, texts: Texts, found: Hits) -> Hits:
+    """Those that items hold and whose tokens agree."""
+    if not len(found.tokens):
+        return found
+    name, tokens, grams, owners = found
+    postings_of = index.tables[name].postings
+    kept = postings.confirmed(texts.tokens(name), _items(index, name), postings_of, tokens, grams)
+    return Hits(name, tokens[kept], grams[kept], owners[kept])
 
 
-def join(a: Alignments, b: Alignments) -> Alignments:
-    """The alignments of both, each once, with the anchors of both."""
-    if not len(a.items) or not len(b.items):
-        return a if len(a.items) else b
-    items, texts, starts, counts = (np.concatenate(columns) for columns in zip(a, b, strict=True))
-    order = np.lexsort((starts, texts, items))
-    items, texts, starts = items[order], texts[order], starts[order]
-    new = np.ones(len(items), dtype=bool)
-    new[1:] = (np.diff(items) != 0) | (np.diff(texts) != 0) | (np.diff(starts) != 0)
-    firsts = np.flatnonzero(new)
-    counts = np.add.reduceat(counts[order], firsts) if len(firsts) else counts
-    return Alignments(items[new], texts[new], starts[new], counts)
+def align(index: Segment, texts: Texts, hits: Sequence[Hits]) -> Alignments:
+    """The alignments that confirmed hits propose, each once, with its anchors of all tables."""
+    longest = index.longest
+    stride = int(texts.offsets[-1]) + longest * (len(texts.offsets) + 1) + 1
+    keys = counts = _NONE
+    for part in hits:
+        table = index.tables[part.name]
+        for columns, capacity in _chunks(table, part):
+            more = np.sort(postings.alignments(table.postings, columns, longest, stride, capacity))
+            keys, counts = _merged(keys, counts, *postings.distinct(more, _NONE))
+    pairs, starts, items, docs = postings.grouped(keys, stride, longest, texts.offsets)
+    return Alignments(pairs, starts, counts, items, docs)
 
 
-def compare(index: Segment, texts: Texts, found: Alignments, slack: tuple[int, int]) -> Pairs:
-    """Each item and text that have an alignment, with the window of the highest ratio; the first among equals.
+def find_whole(index: Segment, texts: Texts, found: Hits) -> Places:
+    """Where the texts have a whole item, from its first token to its last, of those with an n-gram that is a hit."""
+    table = index.tables[found.name]
+    parts = [
+        postings.whole_items(texts.tokens(found.name), _items(index, found.name), table.postings, columns, capacity)
+        for columns, capacity in _chunks(table, found)
+    ]
+    if not any(len(items) for items, _, _ in parts):
+        return Places(_NONE, _NONE, _NONE)
+    items, docs, begins = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    order = np.lexsort((begins, docs, items))
+    return Places(items[order], docs[order], begins[order])
 
-    slack : share of the item's tokens on each side of its window, as a fraction.
-    """
-    if not len(found.items):
+
+def compare(index: Segment, texts: Texts, found: Alignments, params: DecontaminationParams) -> Pairs:
+    """Each item and text whose best window is contaminated; of several windows with one ratio the first."""
+    tokens, own = texts.tokens("exact"), _items(index, "exact")
+    owners, begins, ends = windows(found, (index.offsets, texts.offsets), params.slack, MAX_WINDOWS)
+    kept = promising(tokens, own, found.items, (owners, begins, ends), params.floor)
+    if not kept.any():
         return Pairs.none()
-    new = np.ones(len(found.items), dtype=bool)
-    new[1:] = (np.diff(found.items) != 0) | (np.diff(found.texts) != 0)
-    items, docs = found.items[new], found.texts[new]
-    item_tokens = index.offsets[items + 1] - index.offsets[items]
-    text_tokens = texts.offsets[docs + 1] - texts.offsets[docs]
-    numbers = np.cumsum(new) - 1
-    owners, begins, ends = windows(numbers, found.starts, found.counts, (item_tokens, text_tokens), slack, MAX_WINDOWS)
-    begins, ends = begins + texts.offsets[docs[owners]], ends + texts.offsets[docs[owners]]
-    best, lcs = best_windows(texts.hashes, (index.hashes, index.offsets), items, owners, begins, ends)
+    numbers, owners = np.unique(owners[kept], return_inverse=True)
+    begins, ends, items, docs = begins[kept], ends[kept], found.items[numbers], found.texts[numbers]
+    best, lcs = best_windows(texts.hashes, own, items, owners, begins, ends)
     begins, ends = begins[best], ends[best]
-    return Pairs(items, docs, begins, ends, lcs, np.minimum(ends - begins, item_tokens))
+    shorter = np.minimum(ends - begins, index.offsets[items + 1] - index.offsets[items])
+    return Pairs(items, docs, begins, ends, lcs, shorter).only(params.is_contaminated(lcs, shorter))
 
 
-def _no_keys() -> tuple[I64, I64]:
-    return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+def _items(index: Segment, table: str) -> TokensOf:
+    return (index.masked if table == "masked" else index.hashes), index.offsets
 
 
-def _chunks(table: Table, grams: I64) -> Iterator[tuple[int, int, int]]:
-    """(first hit, last hit, postings) of runs of hits, each of bounded size or one hit."""
-    ends = np.cumsum(table.posting_offsets[grams + 1] - table.posting_offsets[grams])
+def _chunks(table: Table, hits: Hits) -> Iterator[tuple[tuple[I64, I64, I64], int]]:
+    """(columns, postings) of runs of hits, each of bounded size or one hit."""
+    if not len(hits.grams):
+        return
+    ends = np.cumsum(table.posting_offsets[hits.grams + 1] - table.posting_offsets[hits.grams])
     begin = done = 0
-    while begin < len(grams):
+    while begin < len(ends):
         end = max(begin + 1, int(np.searchsorted(ends, done + _CHUNK_POSTINGS, side="right")))
-        yield begin, end, int(ends[end - 1]) - done
+        part = slice(begin, end)
+        yield (hits.tokens[part], hits.grams[part], hits.texts[part]), int(ends[end - 1]) - done
         begin, done = end, int(ends[end - 1])
 
 
-def _merged(keys: I64, counts: I64, ascending: I64) -> tuple[I64, I64]:
-    """(distinct keys, sum of counts of each) of sorted keys with counts and more sorted keys that count 1."""
-    # not np.unique, whose hash table is several times slower than a sort on millions of keys
-    firsts = np.flatnonzero(np.diff(ascending, prepend=-1))  # no key is negative
-    distinct, numbers = ascending[firsts], np.diff(firsts, append=len(ascending))
-    if not len(keys):
-        return distinct, numbers
-    both, all_counts = np.concatenate([keys, distinct]), np.concatenate([counts, numbers])
-    order = np.argsort(both, kind="stable")
-    firsts = np.flatnonzero(np.diff(both[order], prepend=-1))
-    return both[order][firsts], np.add.reduceat(all_counts[order], firsts)
+def _merged(keys: I64, counts: I64, more: I64, more_counts: I64) -> tuple[I64, I64]:
+    """(distinct keys, sum of counts of each) of twice sorted keys with counts."""
+    if not len(keys) or not len(more):
+        return (keys, counts) if len(keys) else (more, more_counts)
+    keys, counts = np.concatenate([keys, more]), np.concatenate([counts, more_counts])
+    order = np.argsort(keys, kind="stable")
+    return postings.distinct(keys[order], counts[order])

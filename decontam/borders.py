@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 
-from filters.text import Batch, Tokens
+import numpy as np
+
+from decontam.kernels import I64, Flags
+from filters.text import Batch, Tokens, token_spans
 
 # What may stand between an item and what precedes or follows it: the end of a line or sentence, of a cell, a
 # quotation, a tag, a brace, or the number or letter of a list.
@@ -18,17 +21,31 @@ _AFTER = re.compile(r"""[\n\r.?!:;。？！：；…|"“”「」『』<>\[\]*#
 _MAX_GAP_BYTES = 256  # of what is looked at on each side: longer gaps are rulers and blank space
 
 
-def stands_alone(batch: Batch, tokens: Tokens, text: int, begin: int, end: int) -> bool:
-    """Whether the tokens begin to end of a text are set off on both sides."""
-    first, last = int(tokens.offsets[text]), int(tokens.offsets[text + 1])
-    if begin > first:
-        before = _between(batch, int(tokens.ends[begin - 1]), int(tokens.starts[begin]))
-        if not _BEFORE.search(before):
-            return False
-    if end < last:
-        after = _between(batch, int(tokens.ends[end - 1]), int(tokens.starts[end]))
-        return _AFTER.search(after) is not None
-    return True
+def stand_alone(batch: Batch, tokens: Tokens, texts: I64, begins: I64, ends: I64) -> Flags:
+    """bool[P]: whether each place, the tokens begin to end of a text, is set off on both sides.
+
+    texts, begins, ends : int64[P], tokens of the batch.
+    """
+    first, last = tokens.offsets[texts], tokens.offsets[texts + 1]
+    wanted = np.stack([np.maximum(begins - 1, first), begins, ends - 1, np.minimum(ends, last - 1)])
+    before, start, stop, after = token_spans(batch, tokens, wanted.ravel()).reshape(4, -1, 2).swapaxes(1, 2)
+    sides = zip(
+        (begins > first).tolist(),
+        before[1].tolist(),
+        start[0].tolist(),
+        (ends < last).tolist(),
+        stop[1].tolist(),
+        after[0].tolist(),
+        strict=True,
+    )
+    return np.array(
+        [
+            (not follows or _BEFORE.search(_between(batch, left, inner)) is not None)
+            and (not precedes or _AFTER.search(_between(batch, outer, right)) is not None)
+            for follows, left, inner, precedes, outer, right in sides
+        ],
+        dtype=bool,
+    )
 
 
 def _between(batch: Batch, start: int, stop: int) -> str:

@@ -18,33 +18,33 @@ MAX_EVIDENCE_CHARS = 2_000  # of doc_text and of item_text: enough to judge by e
 def evidence_lines(
     index: Index, text: str, matches: Sequence[Match], doc_id: str | None, origin: str
 ) -> list[dict[str, Any]]:
-    """Each match of a text as a line of evidence, strongest class and highest ratio first.
+    """Each match of a text as a line of evidence, strongest class and highest ratio first."""
+    ordered = sorted(matches, key=lambda m: (KINDS.index(m.kind), -m.lcs, m.item))
+    return [evidence_line(index, text, match, doc_id, origin) for match in ordered]
+
+
+def evidence_line(index: Index, text: str, match: Match, doc_id: str | None, origin: str) -> dict[str, Any]:
+    """A match of a text as a line of evidence.
 
     `span` is in characters of the text and is not cut; the texts are cut at MAX_EVIDENCE_CHARS.
     """
-    lines = []
-    for match in sorted(matches, key=lambda m: (KINDS.index(m.kind), -m.lcs, m.item)):
-        item = index.items[match.item]
-        private = {"private": SHOWN_INSTEAD} if index.is_private(match.item) else {}
-        first, last = match.span
-        lines.append(
-            {
-                "doc_id": doc_id,
-                "origin": origin,
-                "benchmark": item.benchmark,
-                "split": item.split,
-                "item": item.row,
-                "field": item.field,
-                "class": match.kind,
-                "lcs": match.lcs,
-                "ngrams": match.ngrams,
-                "span": [first, last],
-                "doc_text": _excerpt(text[first:last]),
-                "item_text": _excerpt(item.text),
-                **private,
-            }
-        )
-    return lines
+    item = index.items[match.item]
+    first, last = match.span
+    line = {
+        "doc_id": doc_id,
+        "origin": origin,
+        "benchmark": item.benchmark,
+        "split": item.split,
+        "item": item.row,
+        "field": item.field,
+        "class": match.kind,
+        "lcs": match.lcs,
+        "ngrams": match.ngrams,
+        "span": [first, last],
+        "doc_text": _excerpt(text[first:last]),
+        "item_text": _excerpt(item.text),
+    }
+    return {**line, "private": SHOWN_INSTEAD} if index.is_private(match.item) else line
 
 
 def _excerpt(text: str) -> str:

@@ -109,7 +109,8 @@ def _is_sound(segment: Segment) -> bool:
     items, lengths = segment.items, np.diff(segment.offsets)
     return (
         _cut(segment.offsets, len(items), len(segment.hashes))
-        and len(segment.masked) == len(segment.hashes)
+        and len(segment.masked) == len(segment.words) == len(segment.hashes)
+        and len(segment.signs) == len(items)
         and _cut(items.text_offsets, len(items), len(items.texts))
         and _below(items.sets, len(items), len(items.names))
         and _below(items.fields, len(items), len(FIELDS))

@@ -5,28 +5,30 @@ and window. The subsequence of a whole document is never taken: unrelated pages 
 threshold by chance. `short`: a question of 3 to 12 tokens, whole and set off from the text around it.
 `near`: look-alikes, found by shared 7-grams, or 13-grams with numbers masked, and convicted by the same ratio.
 `judged` is what a model calls the same (see `decontam.judge`); no rule finds it.
-`review` is what `decontam.stock` makes of a match that rests on stock phrases alone.
+`review` is a match of formulas without the words (see `decontam.wording`), and what `decontam.stock` makes of one that
+rests on stock phrases alone.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from decontam.anchors import Alignments, Hits, Pairs, Texts, compare, confirm, join, search
-from decontam.borders import stands_alone
+from decontam.anchors import Alignments, Hits, Pairs, Places, Texts, align, compare, confirm, find_whole, search
+from decontam.borders import stand_alone
 from decontam.formula import similar
 from decontam.index import Index
-from decontam.kernels import I64, convicts, mask_numbers, rest_on
+from decontam.kernels import I64, Flags, mask
 from decontam.lcs import tight_spans
 from decontam.params import LCS_THRESHOLD, STOCK_DOCUMENTS, WINDOW_SLACK, DecontaminationParams
+from decontam.postings import distinct, held, rest_on
 from decontam.private import keyed
 from decontam.segments import Segment
-from filters.text import Batch, Tokens, char_spans, pack, tokenise
+from decontam.wording import has_wording, sign_digests, texts_wording
+from filters.text import Batch, Tokens, char_places, pack, token_spans, tokenise
 
 __all__ = [
     "KINDS",
@@ -41,7 +43,7 @@ __all__ = [
     "scan_batch",
 ]
 
-MATCH_VERSION = "qwen-math-2"  # raised by hand when the same texts, items and parameters match otherwise
+MATCH_VERSION = "qwen-math-3"  # raised by hand when the same texts, items and parameters match otherwise
 
 KINDS = ("exact", "short", "near", "judged", "review")  # classes of the evidence, strongest first
 MAX_ANCHORS = 32  # kept of a match: enough to tell a copy from a stock phrase
@@ -67,6 +69,10 @@ class Scan(NamedTuple):
     loose: tuple[int, ...] = ()  # ids of the n-grams that the text shares with items, none of which it holds
 
 
+NOTHING = Scan([])  # one for all texts in which nothing was found: not to be changed
+_NO_ROWS = np.empty((0, 2), dtype=np.int64)
+
+
 class _Found(NamedTuple):
     """The pairs of one class that are convicted, the tokens of the batch that show it, and their anchors."""
 
@@ -75,6 +81,11 @@ class _Found(NamedTuple):
     spans: I64  # (C, 2)
     counts: I64  # (C,)
     anchors: list[list[int]]
+
+    def only(self, keep: Flags, kind: str) -> _Found:
+        """The pairs whose flag is set, as another class."""
+        anchors = [line for line, kept in zip(self.anchors, keep.tolist(), strict=True) if kept]
+        return _Found(kind, self.pairs.only(keep), self.spans[keep], self.counts[keep], anchors)
 
     def match(self, row: int, first_token: int, span: Sequence[int]) -> Match:
         """Pair number `row`, its window counted from `first_token` of the batch, its span in characters."""
@@ -103,7 +114,7 @@ def scan_batch(index: Index, texts: Sequence[str] | Batch, params: Decontaminati
     """
     params.check(index)
     batch = texts if isinstance(texts, Batch) else pack(texts)
-    tokens = tokenise(batch)
+    tokens = tokenise(batch, folded=False, spans=False, numbers=params.near and params.near_masked)
     parts = [_scan(segment, batch, keyed(tokens, segment.key), params) for segment in index.segments]
     return parts[0] if len(parts) == 1 else [_joined(index, scans) for scans in zip(*parts, strict=True)]
 
@@ -125,86 +136,119 @@ def _scan(index: Segment, batch: Batch, tokens: Tokens, params: DecontaminationP
     """For each text what one segment finds in it; the tokens are hashed as those of the segment are."""
     if params.rule == "qwen2-formula":
         pairs = similar(index, tokens, params)
-        return [Scan(found) for found in _matches(batch, tokens, [_shown(index, tokens, "exact", pairs, [])])]
-    masking = params.near and params.near_masked
-    masked = mask_numbers(tokens.hashes, tokens.folded, tokens.folded_ends) if masking else tokens.hashes
+        view = Texts(tokens.hashes, tokens.hashes, tokens.offsets)
+        return [Scan(found) for found in _matches(batch, tokens, [_shown(index, view, "exact", pairs, [])])]
+    masked = mask(tokens.hashes, tokens.numbers) if params.near and params.near_masked else tokens.hashes
     view = Texts(tokens.hashes, masked, tokens.offsets)
-    near = search(index, "near", view) if params.near else None
+    look_alike = [search(index, name, view) for name in params.near_tables]
     # an exact anchor begins with one of look-alikes, so that where those are known the others need no search
-    hits, alignments = confirm(index, view, search(index, "exact", view, near))
-    found = [_convicted(index, tokens, [hits], alignments, "exact", params)]
-    anchors = [hits]
-    loose = [np.empty((0, 2), dtype=np.int64)]
-    if params.short:
-        whole, undelimited = _whole(index, batch, tokens, confirm(index, view, search(index, "short", view))[1], params)
-        found.append(whole)
+    exact = search(index, "exact", view, look_alike[0] if look_alike else None)
+    short = [search(index, "short", view)] if params.short else []
+    if not any(len(hits.tokens) for hits in (exact, *short, *look_alike)):
+        return [NOTHING] * len(batch)
+    exact, *look_alike = (confirm(index, view, hits) for hits in (exact, *look_alike))
+    convicted = _convicted(index, view, [exact], align(index, view, [exact]), "exact", params)
+    found = _by_wording(index, batch, tokens, convicted, params)
+    loose = []
+    for places in (find_whole(index, view, hits) for hits in short):
+        whole, undelimited = _whole(index, batch, tokens, places, params)
+        found += whole
         loose.append(undelimited)
-    if near is not None:
-        parts = [confirm(index, view, c) for c in ([near, search(index, "masked", view)] if masking else [near])]
-        alignments = functools.reduce(join, (a for _, a in parts))
+    if look_alike:
+        alignments = align(index, view, look_alike)
         known = np.concatenate([_keys(index, f.pairs) for f in found])
-        fresh = alignments.only(~np.isin(_keys(index, alignments), known))
-        found.append(_convicted(index, tokens, [h for h, _ in parts], fresh, "near", params))
-        anchors += [h for h, _ in parts]
-    loose += _unheld(index, anchors, found)
-    return [
-        Scan(*scan)
-        for scan in zip(_matches(batch, tokens, found), _split(np.concatenate(loose), len(batch)), strict=True)
-    ]
+        if len(known):
+            alignments = alignments.only(~np.isin(_keys(index, alignments), known))
+        found.append(_convicted(index, view, look_alike, alignments, "near", params))
+    loose += _unheld(index, [exact, *look_alike], found)
+    return _scans(_matches(batch, tokens, found), np.concatenate(loose))
 
 
-def _keys(index: Segment, pairs: Pairs | Alignments) -> I64:
+def _keys(index: Segment, pairs: Pairs | Alignments | Places) -> I64:
     """A number for each pair of a text and an item."""
     return pairs.texts * len(index.items) + pairs.items
 
 
 def _convicted(
-    index: Segment, tokens: Tokens, hits: list[Hits], alignments: Alignments, kind: str, params: DecontaminationParams
+    index: Segment, texts: Texts, hits: list[Hits], alignments: Alignments, kind: str, params: DecontaminationParams
 ) -> _Found:
     """The pairs whose best window is above the threshold."""
-    view = Texts(tokens.hashes, tokens.hashes, tokens.offsets)
-    pairs = compare(index, view, alignments, params.slack)
-    return _shown(index, tokens, kind, pairs.only(params.is_contaminated(pairs.lcs, pairs.shorter)), hits)
+    pairs = compare(index, texts, alignments, params) if len(alignments.items) else Pairs.none()
+    return _shown(index, texts, kind, pairs, hits)
 
 
-def _shown(index: Segment, tokens: Tokens, kind: str, pairs: Pairs, hits: list[Hits]) -> _Found:
+def _shown(index: Segment, texts: Texts, kind: str, pairs: Pairs, hits: list[Hits]) -> _Found:
     """Convicted pairs with the tokens that show it and the anchors among `hits`."""
+    if not len(pairs.items):
+        return _Found(kind, pairs, _NO_ROWS, pairs.items, [])
     items = index.hashes, index.offsets
-    spans = tight_spans(tokens.hashes, items, pairs.items, pairs.begins, pairs.ends, pairs.lcs)
+    spans = tight_spans(texts.hashes, items, pairs.items, pairs.begins, pairs.ends, pairs.lcs)
     counts = np.zeros(len(pairs.items), dtype=np.int64)
     anchors: list[list[int]] = [[] for _ in range(len(counts))]
-    for part in hits if len(counts) else []:
-        slices = np.searchsorted(part.texts, pairs.texts), np.searchsorted(part.texts, pairs.texts, side="right")
-        more, grams = rest_on(pairs.items, slices, part.grams, part.table.postings, MAX_ANCHORS)
-        counts += more
-        first_id = index.first_ids[part.name]
-        for row, line in zip(anchors, grams.tolist(), strict=True):
-            row.extend(first_id + gram for gram in line if gram >= 0)
+    keys = _keys(index, pairs)
+    order = np.argsort(keys)
+    for part in hits:
+        postings = index.tables[part.name].postings
+        more, grams, filled = rest_on(keys[order], len(index.items), part.columns, postings, MAX_ANCHORS)
+        counts[order] += more
+        ids = (grams + index.first_ids[part.name]).tolist()
+        for row, line, count in zip(order.tolist(), ids, filled.tolist(), strict=True):
+            anchors[row] += line[:count]
     return _Found(kind, pairs, spans, counts, [row[:MAX_ANCHORS] for row in anchors])
 
 
+def _by_wording(
+    index: Segment, batch: Batch, tokens: Tokens, exact: _Found, params: DecontaminationParams
+) -> list[_Found]:
+    """Of the convicted, those that have the words of their items, and the others, which are for `review`."""
+    pairs = exact.pairs
+    if not len(pairs.items) or params.word_threshold < 0:
+        return [exact]
+    texts, places = np.unique(pairs.texts, return_inverse=True)
+    words, shifts = texts_wording(batch, tokens, texts, index.key)
+    shift = shifts[places]
+    kept = has_wording(index.wording, words, (pairs.items, pairs.begins + shift, pairs.ends + shift), params.word_share)
+    return [exact] if kept.all() else [exact.only(kept, "exact"), exact.only(~kept, "review")]
+
+
 def _whole(
-    index: Segment, batch: Batch, tokens: Tokens, places: Alignments, params: DecontaminationParams
-) -> tuple[_Found, I64]:
-    """(short items that stand whole and alone, (text, id) of those that stand in the middle of something)."""
-    begins = places.starts + tokens.offsets[places.texts]
+    index: Segment, batch: Batch, tokens: Tokens, places: Places, params: DecontaminationParams
+) -> tuple[list[_Found], I64]:
+    """(short items that stand whole and alone, (text, id) of those that stand in the middle of something).
+
+    Those with other operators than their item are `near`.
+    """
+    if not len(places.items):
+        return [], _NO_ROWS
+    begins = places.begins
     ends = begins + index.offsets[places.items + 1] - index.offsets[places.items]
-    alone = np.array(
-        [
-            params.short_anywhere or stands_alone(batch, tokens, text, begin, end)
-            for text, begin, end in zip(places.texts.tolist(), begins.tolist(), ends.tolist(), strict=True)
-        ],
-        dtype=bool,
-    )
+    alone = np.ones(len(begins), dtype=bool)
+    if not params.short_anywhere:
+        alone = stand_alone(batch, tokens, places.texts, begins, ends)
+    same = alone.copy()
+    if params.short_signs and alone.any():
+        spans = token_spans(batch, tokens, np.concatenate([begins[alone], ends[alone] - 1])).reshape(2, -1, 2)
+        texts = [
+            batch.data[a:b].tobytes() for a, b in zip(spans[0, :, 0].tolist(), spans[1, :, 1].tolist(), strict=True)
+        ]
+        same[alone] = sign_digests(texts, index.key) == index.signs[places.items[alone]]
     keys = _keys(index, places)
-    held, firsts, counts = np.unique(keys[alone], return_index=True, return_counts=True)
-    first = np.flatnonzero(alone)[firsts]
-    begins, ends = begins[first], ends[first]
+    other = alone & ~np.isin(keys, keys[same]) & params.near
+    found = [
+        _standing(index, kind, places, ends, kept) for kind, kept in (("short", same), ("near", other)) if kept.any()
+    ]
+    inside = np.unique(keys[~np.isin(keys, keys[same | other])])
+    return found, np.stack([inside // len(index.items), index.short_id(0) + inside % len(index.items)], axis=1)
+
+
+def _standing(index: Segment, kind: str, places: Places, ends: I64, kept: Flags) -> _Found:
+    """The items at the places that are kept, each once in a text, at the first of them."""
+    _, firsts, counts = np.unique(_keys(index, places)[kept], return_index=True, return_counts=True)
+    first = np.flatnonzero(kept)[firsts]
+    begins, ends = places.begins[first], ends[first]
     pairs = Pairs(places.items[first], places.texts[first], begins, ends, ends - begins, ends - begins)
     anchors = [[index.short_id(item)] for item in pairs.items.tolist()]
-    inside = np.unique(keys[~np.isin(keys, held)])
-    loose = np.stack([inside // len(index.items), index.short_id(0) + inside % len(index.items)], axis=1)
-    return _Found("short", pairs, np.stack([begins, ends], axis=1), counts, anchors), loose
+    return _Found(kind, pairs, np.stack([begins, ends], axis=1), counts, anchors)
 
 
 def _unheld(index: Segment, anchors: list[Hits], found: list[_Found]) -> list[I64]:
@@ -212,35 +256,43 @@ def _unheld(index: Segment, anchors: list[Hits], found: list[_Found]) -> list[I6
     pairs = np.sort(np.concatenate([_keys(index, f.pairs) for f in found]))
     parts = []
     for hits in anchors:
-        free = ~convicts(hits.texts, hits.grams, hits.table.postings, pairs, len(index.items))
-        parts.append(np.stack([hits.texts[free], hits.grams[free] + index.first_ids[hits.name]], axis=1))
+        rows = np.stack([hits.texts, hits.grams + index.first_ids[hits.name]], axis=1)
+        if len(pairs) and len(rows):
+            rows = rows[~held(hits.columns, index.tables[hits.name].postings, pairs, len(index.items))]
+        parts.append(rows)
     return parts
 
 
-def _split(rows: I64, texts: int) -> list[tuple[int, ...]]:
-    """For each text its ids, ascending, of rows (text, id)."""
-    lines: list[tuple[int, ...]] = [()] * texts
-    ids = 1 + int(rows[:, 1].max(initial=0))
-    keys = np.unique(rows[:, 0] * ids + rows[:, 1])
-    firsts = np.flatnonzero(np.diff(keys // ids, prepend=-1)).tolist()
-    for first, last in zip(firsts, [*firsts[1:], len(keys)], strict=False):
-        lines[keys[first] // ids] = tuple((keys[first:last] % ids).tolist())
-    return lines
+def _scans(matches: list[list[Match]], loose: I64) -> list[Scan]:
+    """The matches of each text with its loose ids, ascending, of rows (text, id)."""
+    scans = [Scan(found) if found else NOTHING for found in matches]
+    if not len(loose):
+        return scans
+    ids = 1 + int(loose[:, 1].max())
+    keys, _ = distinct(np.sort(loose[:, 0] * ids + loose[:, 1]), _NO_ROWS[:, 0])
+    texts, grams = keys // ids, (keys % ids).tolist()
+    firsts = np.flatnonzero(np.diff(texts, prepend=-1))
+    borders = [*firsts.tolist(), len(grams)]
+    for number, text in enumerate(texts[firsts].tolist()):
+        scans[text] = Scan(matches[text], tuple(grams[borders[number] : borders[number + 1]]))
+    return scans
 
 
 def _matches(batch: Batch, tokens: Tokens, found: list[_Found]) -> list[list[Match]]:
     """For each text what was found in it, in order of item."""
-    rows: dict[int, list[tuple[int, _Found, int]]] = {}
-    for part in found:
-        for row, (item, text) in enumerate(zip(part.pairs.items.tolist(), part.pairs.texts.tolist(), strict=True)):
-            rows.setdefault(text, []).append((item, part, row))
+    rows = [
+        (text, item, part, row)
+        for part in found
+        for row, (item, text) in enumerate(zip(part.pairs.items.tolist(), part.pairs.texts.tolist(), strict=True))
+    ]
     results: list[list[Match]] = [[] for _ in range(len(batch))]
-    for text, lines in rows.items():
-        lines.sort(key=lambda line: line[0])
-        first, last = np.array([part.spans[row] for _, part, row in lines]).T
-        start, end = int(batch.offsets[text]), int(batch.offsets[text + 1])
-        byte_spans = np.stack([tokens.starts[first], tokens.ends[last - 1]], axis=1) - start
-        spans = char_spans(batch.data[start:end], byte_spans).tolist()
-        begin = int(tokens.offsets[text])
-        results[text] = [part.match(row, begin, span) for (_, part, row), span in zip(lines, spans, strict=True)]
+    if not rows:
+        return results
+    rows.sort(key=lambda row: row[:2])
+    places = np.array([part.spans[row] for _, _, part, row in rows])
+    ends = token_spans(batch, tokens, np.concatenate([places[:, 0], places[:, 1] - 1])).reshape(2, -1, 2)
+    texts = np.array([text for text, _, _, _ in rows])
+    spans = char_places(batch, texts, np.stack([ends[0, :, 0], ends[1, :, 1]], axis=1)).tolist()
+    for (text, _, part, row), span in zip(rows, spans, strict=True):
+        results[text].append(part.match(row, int(tokens.offsets[text]), span))
     return results

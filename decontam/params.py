@@ -20,6 +20,10 @@ LCS_THRESHOLD = 0.6
 # with words inserted leaves its window, and with whole pages the ratio says nothing.
 WINDOW_SLACK = 0.25
 
+# Share of the item's words that the window must have, above which a match of class exact is no case for review. See
+# `decontam.wording`.
+WORD_THRESHOLD = 0.33
+
 # Documents in which an n-gram convicts nothing, from which on it is a stock phrase. See `decontam.stock`.
 STOCK_DOCUMENTS = 50
 
@@ -33,8 +37,10 @@ class DecontaminationParams:
     lcs_threshold: float = LCS_THRESHOLD  # contaminated strictly above
     rule: str = "qwen-math"  # or qwen2-formula: no anchor and no window, for short samples only
     inclusive: bool = False  # contaminated at the threshold, too
+    word_threshold: float = WORD_THRESHOLD  # exact above it, else for review: formulas alone; below 0 asks nothing
     short: bool = True  # questions shorter than an anchor match as a whole
     short_anywhere: bool = False  # also in the middle of a sentence
+    short_signs: bool = True  # only with the same operators; with others they are look-alikes
     near: bool = True  # look-alikes
     near_ngram: int = NEAR_NGRAM_TOKENS  # tokens in their anchor
     near_masked: bool = True  # anchors of `ngram` tokens with numbers masked are theirs, too
@@ -46,6 +52,7 @@ class DecontaminationParams:
             ("ngram", self.ngram, 1, 64),
             ("window_slack", self.window_slack, 0, 1),
             ("lcs_threshold", self.lcs_threshold, 0, 1),
+            ("word_threshold", self.word_threshold, -1, 1),
             ("near_ngram", self.near_ngram, 1, 64),
             ("stock_documents", self.stock_documents, 1, 1 << 62),
         ):
@@ -60,6 +67,23 @@ class DecontaminationParams:
     def slack(self) -> tuple[int, int]:
         """The share of the item's tokens on each side of its window, as it was written: 1, 4."""
         share = _as_written(self.window_slack)
+        return share.numerator, share.denominator
+
+    @property
+    def near_tables(self) -> tuple[str, ...]:
+        """The tables of the index that look-alikes are searched in."""
+        return ("near", "masked")[: self.near + (self.near and self.near_masked)]
+
+    @property
+    def floor(self) -> tuple[int, int, bool]:
+        """The threshold as it was written, 3, 5, and whether it is enough itself."""
+        threshold = _as_written(self.lcs_threshold)
+        return threshold.numerator, threshold.denominator, self.inclusive
+
+    @property
+    def word_share(self) -> tuple[int, int]:
+        """The share of the words that must be common, as it was written: 33, 100."""
+        share = _as_written(self.word_threshold)
         return share.numerator, share.denominator
 
     def is_contaminated(self, lcs: I64, shorter: I64) -> Flags:

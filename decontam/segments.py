@@ -21,6 +21,7 @@ from decontam.benchmarks import Field, Item
 from decontam.kernels import I32, I64, U8, U64, Flags, mask_numbers
 from decontam.private import derive_key, keyed
 from decontam.tables import TABLES, Table, make_tables
+from decontam.wording import Wording, says_words, sign_digests
 from filters.text import TEXT_VERSION, pack, tokenise
 
 ALIGNMENT = 64  # bytes; a cache line, and a multiple of every item size
@@ -29,6 +30,7 @@ DIGEST_BYTES = 16
 FIELDS: tuple[Field, ...] = get_args(Field)
 _TABLE_ARRAYS = {
     "ngrams": "<u8",
+    "directory": "<i4",
     "posting_offsets": "<i8",
     "posting_items": "<i4",
     "posting_tokens": "<i4",
@@ -45,7 +47,9 @@ ARRAYS = {
     "items.text_offsets": "<i8",
     "hashes": "<u8",
     "masked": "<u8",
+    "words": "|b1",
     "offsets": "<i8",
+    "signs": "<u8",
     **{f"{table}.{name}": dtype for table in TABLES for name, dtype in _TABLE_ARRAYS.items()},
 }
 
@@ -91,7 +95,9 @@ class Segment:
     items: Items  # (I,) sorted
     hashes: U64  # (T,) token hashes of all items, under the key if there is one
     masked: U64  # (T,) the same with each number masked
+    words: Flags  # (T,) which tokens are words; see `decontam.wording`
     offsets: I64  # (I + 1,) token range of each item
+    signs: U64  # (I,) of a short item the digest of its tokens and operators
     tables: dict[str, Table]  # by the names in TABLES
     key: bytes = b""  # of a private segment; see `decontam.private`
     stored_digest: str = ""  # that of the file it was read from
@@ -114,6 +120,14 @@ class Segment:
     def ids(self) -> int:
         """How many ids there are."""
         return self.short_id(len(self.items))
+
+    @cached_property
+    def wording(self) -> Wording:
+        """The words of the items."""
+        found = Wording(self.hashes, self.offsets, self.words)
+        for array in (found.hashes, found.offsets):
+            array.flags.writeable = False
+        return found
 
     @cached_property
     def longest(self) -> int:
@@ -187,13 +201,18 @@ def make_segment(items: Iterable[Item], ngram: int, near_ngram: int, *, private:
     """
     ordered = sorted(set(items))
     key = derive_key(ordered) if private else b""
-    tokens = keyed(tokenise(pack([item.text for item in ordered])), key)
+    batch = pack([item.text for item in ordered])
+    tokens = keyed(tokenise(batch), key)
     masked = mask_numbers(tokens.hashes, tokens.folded, tokens.folded_ends)
+    words = says_words(tokens.folded, tokens.folded_ends, batch.data, tokens.starts)
     columns = _columns(ordered, private)
     tables = make_tables(tokens, masked, columns.questions, ngram, near_ngram)
-    for array in (tokens.hashes, masked, tokens.offsets):
+    signs = np.zeros(len(ordered), dtype=np.uint64)
+    short = np.unique(tables["short"].posting_items)
+    signs[short] = sign_digests([ordered[item].text.encode("utf-8", "replace") for item in short.tolist()], key)
+    for array in (tokens.hashes, masked, words, tokens.offsets, signs):
         array.flags.writeable = False
-    return Segment(columns, tokens.hashes, masked, tokens.offsets, tables, key)
+    return Segment(columns, tokens.hashes, masked, words, tokens.offsets, signs, tables, key)
 
 
 def segment_of(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], digest: str) -> Segment:

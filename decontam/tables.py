@@ -13,7 +13,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from decontam.kernels import I32, I64, U64, Flags, distinct_words, make_bitmap, roll
+from decontam.kernels import (
+    I32,
+    I64,
+    U64,
+    Flags,
+    has_words,
+    make_bitmap,
+    make_directory,
+    njit,
+    roll,
+    sorted_runs,
+)
 from filters.text import CJK_RANGES, Tokens
 
 NGRAM_TOKENS = 13  # anchor length; Qwen2.5-Math report (arXiv 2409.12122), section 4
@@ -39,9 +50,15 @@ MAX_NEAR_POSTINGS = 50
 
 TABLES = ("exact", "short", "near", "masked")  # an id numbers the n-grams of all, in this order
 
-_BITS_PER_NGRAM = 16  # of a Bloom filter, at least: 1 in 100 of what is in no item goes on to the table
-_SAMPLE_STEP = 8  # tokens between those that the search looks at, where the n-gram is long enough
-_MIN_SAMPLE_TOKENS = 5  # shorter samples stand in too many texts
+_BITS_PER_NGRAM = 8  # of a Bloom filter, at least: 1 in 20 of what is in no item goes on to the table, 1 in 60 of most
+_SAMPLE_STEP = 8  # tokens between those that the search looks at, at most
+_MIN_SAMPLE_TOKENS = 4  # shorter samples stand in too many texts, and are taken of the shortest n-grams alone
+
+_NEAR_WORDS = 1 << 12  # of a Bloom filter that the near cache holds; small ones get so many, up to 64 bits an n-gram
+_COUNT_BITS = 16
+
+_Grams = tuple[int, int, U64, U64, U64, I32]
+_Postings = tuple[int, I64, I32, I32]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,6 +67,7 @@ class Table:
 
     ngram: int  # tokens in an n-gram
     ngrams: U64  # (G,) distinct n-gram hashes, sorted
+    directory: I32  # (2**b + 1,) where the n-grams begin whose b high bits are a number or more
     posting_offsets: I64  # (G + 1,) range of postings of each n-gram
     posting_items: I32  # (P,) item, ascending within an n-gram
     posting_tokens: I32  # (P,) token of the item at which the n-gram starts
@@ -57,19 +75,19 @@ class Table:
     samples: U64  # Bloom filter of the n-grams of `sample_tokens` that the n-grams hold
 
     @property
-    def grams(self) -> tuple[int, int, U64, U64, U64]:
-        """What `kernels.search` takes."""
-        return self.ngram, sample_tokens(self.ngram), self.samples, self.bitmap, self.ngrams
+    def grams(self) -> _Grams:
+        """What `probes.search` takes."""
+        return self.ngram, sample_tokens(self.ngram), self.samples, self.bitmap, self.ngrams, self.directory
 
     @property
-    def postings(self) -> tuple[int, I64, I32, I32]:
-        """What `kernels.confirm` takes."""
+    def postings(self) -> _Postings:
+        """What the kernels that confirm take."""
         return self.ngram, self.posting_offsets, self.posting_items, self.posting_tokens
 
 
 def sample_tokens(ngram: int) -> int:
     """Tokens of the n-gram that the search looks up at every (ngram - tokens + 1)-th token."""
-    return min(ngram, max(_MIN_SAMPLE_TOKENS, ngram - _SAMPLE_STEP + 1))
+    return max(1, min(ngram - 1, _MIN_SAMPLE_TOKENS), ngram - _SAMPLE_STEP + 1)
 
 
 def make_tables(tokens: Tokens, masked: U64, questions: Flags, ngram: int, near_ngram: int) -> dict[str, Table]:
@@ -85,16 +103,15 @@ def make_tables(tokens: Tokens, masked: U64, questions: Flags, ngram: int, near_
         short[item] = says_enough(tokens.strings(item))
     speaking = short | (lengths >= ngram)
     hashes, offsets = tokens.hashes, tokens.offsets
-    exact, near, first = (_starts(offsets, size) for size in (ngram, near_ngram, MIN_SHORT_TOKENS))
-    first = first[np.isin(first, offsets[:-1][short])]
+    exact, near = (_starts(offsets, size) for size in (ngram, near_ngram))
     near = near[speaking[_owners(offsets, near)]]
-    telling = distinct_words(masked, near, near_ngram) >= min(MIN_NEAR_WORDS, near_ngram)
-    telling_masked = distinct_words(masked, exact, ngram) >= min(MIN_MASKED_WORDS, ngram)
+    telling = has_words(masked, near, near_ngram, min(MIN_NEAR_WORDS, near_ngram))
+    telling_masked = has_words(masked, exact, ngram, min(MIN_MASKED_WORDS, ngram))
     return {
         "exact": _table(hashes, offsets, exact, ngram),
-        "short": _table(hashes, offsets, first, MIN_SHORT_TOKENS),
-        "near": _near_table(hashes, offsets, near, near_ngram, telling),
-        "masked": _near_table(masked, offsets, exact[telling_masked], ngram),
+        "short": _table(hashes, offsets, rarest(hashes, offsets, np.flatnonzero(short)), MIN_SHORT_TOKENS),
+        "near": _table(hashes, offsets, near, near_ngram, telling, MAX_NEAR_POSTINGS),
+        "masked": _table(masked, offsets, exact[telling_masked], ngram, most=MAX_NEAR_POSTINGS),
     }
 
 
@@ -119,43 +136,85 @@ def _starts(offsets: I64, size: int) -> I64:
     return starts[starts + size <= offsets[_owners(offsets, starts) + 1]]
 
 
-def _near_table(hashes: U64, offsets: I64, starts: I64, ngram: int, telling: Flags | None = None) -> Table:
-    """As `_table`; n-grams that do not tell, or have over MAX_NEAR_POSTINGS postings, stay in it without any.
+def _table(
+    hashes: U64, offsets: I64, starts: I64, ngram: int, telling: Flags | None = None, most: int | None = None
+) -> Table:
+    """The table of the n-grams at `starts`, ascending.
 
-    They stay because every exact anchor is to begin with an n-gram of the table `near`.
+    Those that do not tell, or have over `most` postings, stay in it without any: every exact anchor is to begin with
+    an n-gram of the table `near`.
     """
-    _, numbers, counts = np.unique(roll(hashes, offsets, ngram)[starts], return_inverse=True, return_counts=True)
-    kept = counts[numbers] <= MAX_NEAR_POSTINGS
-    return _table(hashes, offsets, starts, ngram, kept if telling is None else kept & telling)
-
-
-def _table(hashes: U64, offsets: I64, starts: I64, ngram: int, kept: Flags | None = None) -> Table:
-    """The table of the n-grams at `starts` (ascending), with postings for those that are `kept`."""
-    rolled = roll(hashes, offsets, ngram)
-    # a stable sort leaves the postings of an n-gram in order of item and token
-    order = np.argsort(rolled[starts], kind="stable")
-    ngrams, numbers = np.unique(rolled[starts], return_inverse=True)
+    rolled = roll(hashes, offsets, ngram)[starts]
+    order = np.argsort(rolled)
+    firsts = sorted_runs(rolled, order)
+    ngrams, counts = rolled[order[firsts]], np.diff(firsts, append=len(order))
+    # two n-grams of one hash are as likely as an error of the memory; the second would never be confirmed
+    kept = same_ngrams(hashes, starts[order], firsts, ngram)
+    if telling is not None:
+        kept &= telling[order]
+    if most is not None:
+        kept &= np.repeat(counts <= most, counts)
+    numbers = np.repeat(np.arange(len(ngrams)), counts)[kept]
+    postings = starts[order[kept]]
+    owners = _owners(offsets, postings)
     size = sample_tokens(ngram)
     sampled = np.zeros(len(hashes), dtype=bool)
     for step in range(ngram - size + 1):
         sampled[starts + step] = True
-    samples = np.unique(roll(hashes, offsets, size)[sampled])
-    if kept is not None:
-        order = order[kept[order]]
-    owners = _owners(offsets, starts[order])
-    counts = np.bincount(numbers[order], minlength=len(ngrams))
     arrays: dict[str, npt.NDArray[Any]] = {
         "ngrams": ngrams,
-        "posting_offsets": np.append(0, np.cumsum(counts)).astype(np.int64),
+        "directory": make_directory(ngrams, _power_of_two(len(ngrams) // 2)),
+        "posting_offsets": np.append(0, np.cumsum(np.bincount(numbers, minlength=len(ngrams)))).astype(np.int64),
         "posting_items": owners.astype(np.int32),
-        "posting_tokens": (starts[order] - offsets[owners]).astype(np.int32),
-        "bitmap": make_bitmap(ngrams, _words(ngrams)),
-        "samples": make_bitmap(samples, _words(samples)),
+        "posting_tokens": (postings - offsets[owners]).astype(np.int32),
+        "bitmap": make_bitmap(ngrams, _words(len(ngrams))),
+        "samples": make_bitmap(roll(hashes, offsets, size)[sampled], _words(len(ngrams))),
     }
     for array in arrays.values():
         array.flags.writeable = False
     return Table(ngram=ngram, **arrays)
 
 
-def _words(values: U64) -> int:
-    return 1 << max(0, (len(values) * _BITS_PER_NGRAM // 64).bit_length())
+@njit
+def rarest(hashes: U64, offsets: I64, items: I64) -> I64:
+    """For each item the first of its MIN_SHORT_TOKENS tokens in a row of which the items have fewest.
+
+    "Find the derivative of x^2" is looked for where a text says "derivative of x", not at every "find the".
+    """
+    counts = np.zeros(1 << _COUNT_BITS, dtype=np.int64)  # by the low bits of the hash: few tokens share a count
+    low = np.uint64((1 << _COUNT_BITS) - 1)
+    for value in hashes:
+        counts[value & low] += 1
+    starts = np.empty(items.shape[0], dtype=np.int64)
+    for at in range(items.shape[0]):
+        least = np.int64(-1)
+        for start in range(offsets[items[at]], offsets[items[at] + 1] - MIN_SHORT_TOKENS + 1):
+            common = np.int64(0)  # how often its pairs of neighbours would meet by chance
+            for token in range(start, start + MIN_SHORT_TOKENS - 1):
+                common += counts[hashes[token] & low] * counts[hashes[token + 1] & low]
+            if least < 0 or common < least:
+                least, starts[at] = common, start
+    return starts
+
+
+@njit
+def same_ngrams(hashes: U64, starts: I64, firsts: I64, ngram: int) -> Flags:
+    """Whether each n-gram has the tokens of the first of its run."""
+    same = np.ones(starts.shape[0], dtype=np.bool_)
+    for run in range(firsts.shape[0]):
+        first = starts[firsts[run]]
+        end = firsts[run + 1] if run + 1 < firsts.shape[0] else starts.shape[0]
+        for at in range(firsts[run] + 1, end):
+            for token in range(ngram):
+                same[at] &= hashes[starts[at] + token] == hashes[first + token]
+    return same
+
+
+def _words(values: int) -> int:
+    """Words of a Bloom filter of so many values."""
+    return _power_of_two(max(values * _BITS_PER_NGRAM // 64, min(values, _NEAR_WORDS) - 1))
+
+
+def _power_of_two(least: int) -> int:
+    """The lowest power of two above a number, from 2 on."""
+    return 2 << max(0, least.bit_length() - 1)

@@ -17,6 +17,7 @@ import numpy as np
 
 from decontam.kernels import I64, U8, U64, Flags, njit
 from decontam.lcs import best_windows
+from decontam.private import keyed
 from filters.text import Batch, Tokens, pack, tokenise
 
 MIN_WORDS = 3  # of an item; with fewer ("Compute", "Solve for x") its formula is what it says
@@ -67,12 +68,22 @@ def has_wording(items: Wording, texts: Wording, pairs: tuple[I64, I64, I64], thr
     """
     numbers = pairs[0]
     begins, ends = texts.places(pairs[1]), texts.places(pairs[2])
-    _, common = best_windows(
-        texts.hashes, (items.hashes, items.offsets), numbers, np.arange(len(numbers)), begins, ends
-    )
+    own = np.arange(len(numbers))
+    _, common = best_windows(texts.hashes, (items.hashes, items.offsets), numbers, own, begins, ends)
     count = items.offsets[numbers + 1] - items.offsets[numbers]
     above: Flags = common * threshold[1] > np.minimum(ends - begins, count) * threshold[0]
     return above | (count < MIN_WORDS)
+
+
+def texts_wording(batch: Batch, tokens: Tokens, texts: I64, key: bytes) -> tuple[Wording, I64]:
+    """(the words of some texts of a batch, for each the distance of its tokens there from those of the batch).
+
+    texts : int64[D], distinct numbers of texts; the second is int64[D].
+    """
+    part = pack([batch.data[batch.offsets[text] : batch.offsets[text + 1]].tobytes() for text in texts.tolist()])
+    own = keyed(tokenise(part), key)
+    words = says_words(own.folded, own.folded_ends, part.data, own.starts)
+    return Wording(own.hashes, own.offsets, words), own.offsets[:-1] - tokens.offsets[texts]
 
 
 def sign_digests(texts: Sequence[bytes], key: bytes = b"") -> U64:
@@ -97,11 +108,3 @@ def _is_hyphen(tokens: Sequence[str], place: int) -> bool:
 
 def _is_word(token: str) -> bool:
     return len(token) > 1 and token.isalpha()
-
-
-def spans_of(batch: Batch, tokens: Tokens, begins: I64, ends: I64) -> list[bytes]:
-    """The bytes of the original text from the first to the last token of each range."""
-    return [
-        batch.data[first:last].tobytes()
-        for first, last in zip(tokens.starts[begins].tolist(), tokens.ends[ends - 1].tolist(), strict=True)
-    ]

@@ -33,7 +33,7 @@ _LARGER = {
     "hz-gb-2312": "hz",
 }
 _GUESSES = ("utf-8", "gb18030", "big5hkscs", "cp932", "cp949", "cp1252")
-_SEVEN_BIT = {"iso-2022-jp": b"\x1b$", "hz": b"~{"}  # their text is ASCII to the eye
+_SEVEN_BIT = {"iso2022_jp": b"\x1b$", "hz": b"~{"}  # their text is ASCII to the eye
 # a fifth to a half of running Chinese, in either writing, are these
 _COMMON_HAN = (
     "的一是不了在人有我他这个们中来上大为和国地到以说时要就出会可也你对生能而子那得于着下自之年过发后作里用道行所然家种事"
@@ -48,7 +48,8 @@ _COMMON_HAN = (
 _GOOD = re.compile(
     f"[{_COMMON_HAN}]|[\u3041-\u3096\u30a1-\u30fa\u30fc]|[\uac00-\ud7a3]|[，。、；：？！“”‘’（）《》「」『』【】…—·　]|"
     "[\u0430-\u044f\u0451\u03b1-\u03c9\u03ac-\u03af\u0e01-\u0e4e\u05d0-\u05ea\u0621-\u064a]|"
-    "(?<=[a-zA-Z ])[ß-öø-ÿ\u0100-\u024f\u1ea0-\u1ef9](?![À-ÿ])|(?<![À-ÿ])[À-ÖØ-ÞŒŠŽ](?=[a-z])|[’–«»°©®™§±²³½×€£\xa0•„‹›€¡¿ºª]"
+    "(?<=[a-zA-Z ])[ß-öø-ÿ\u0100-\u024f\u1ea0-\u1ef9](?![À-ÿ])|(?<![À-ÿ])[À-ÖØ-ÞŒŠŽ](?=[a-z])|"
+    "[’–«»°©®™§±²³½×€£\xa0•„‹›€¡¿ºª]"
 )
 _RUN = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]+[\x00-\x7f]?")  # with its neighbours: a letter after a letter is a word
 _RARE = re.compile("[\ue000-\uf8ff\x80-\x9f\ufffd\uff61-\uff9f]")  # no text has them; a charset read as another does

@@ -1,7 +1,7 @@
 """Elements that carry a formula, and where each states its TeX: a function for each kind, in tables by tag and class.
 
 Order of trust inside an element: its `math/tex` script, an annotation in TeX, an attribute, the alternative text; last
-what a renderer drew. A function returns a Carrier, DROP for a copy of a formula that stands elsewhere, or None, and then
+what a renderer drew. A function returns a Carrier, DROP for a copy of a formula that stands elsewhere, or None; then
 the walk goes on inside.
 """
 
@@ -131,6 +131,8 @@ def _mathjax_copy(node: LexborNode, attributes: Attributes, config: PageConfig) 
         return None
     if config.scripts:
         return DROP
+    if (labelled := node.css_first(".mjx-math[aria-label]")) is not None and (tex := labelled.attributes["aria-label"]):
+        return Carrier(tex, "isplay" in (attributes.get("class") or ""), "aria-label")  # drawn on a server
     stated = attributes.get("data-mathml")
     element = LexborHTMLParser(stated).css_first("math") if stated else node.css_first("math")
     if element is None:
@@ -146,6 +148,15 @@ def _mathjax_copy(node: LexborNode, attributes: Attributes, config: PageConfig) 
         )
     tex = rendered_math.mathjax(node) if node.css_first(".mjx-char") is not None else None
     return Carrier(tex, False, "mathjax-glyphs") if tex else DROP
+
+
+def _drawn_on_server(node: LexborNode, attributes: Attributes, config: PageConfig) -> Result:
+    """`mjpage`: SVG with the TeX as its title, or CommonHTML with it as a label."""
+    title = node.css_first("svg title")
+    if title is not None and (tex := title.text(deep=True)):
+        return _delimited(tex, "block" in (attributes.get("class") or ""), "svg-title")
+    drawn = node.css_first(".mjx-chtml")
+    return _mathjax_copy(drawn, drawn.attributes, config) if drawn is not None else None
 
 
 def _preview(node: LexborNode, _: Attributes, config: PageConfig) -> Result:
@@ -220,6 +231,8 @@ def _wikipedia(node: LexborNode, attributes: Attributes, config: PageConfig) -> 
 def _bare(node: LexborNode, attributes: Attributes, config: PageConfig) -> Result:
     """An element of class "math" or its like: TeX without delimiters, or letters and indices in HTML."""
     text = node.text(deep=True) or ""
+    if "fallback-source" in (attributes.get("class") or ""):
+        return _delimited(text, "display" in (attributes.get("class") or ""), "bare")
     if _DELIMITER.search(text) or node.css_first("img, script, math, mjx-container, .katex, svg, table, p") is not None:
         return None
     classes = attributes.get("class") or ""
@@ -227,6 +240,7 @@ def _bare(node: LexborNode, attributes: Attributes, config: PageConfig) -> Resul
     if node.css_first(_HTML_MATH) is not None:
         tex = html_math.tex_of(node) if "\\" not in text else None
         return Carrier(tex, display, "sup/sub") if tex else None
+    display |= attributes.get("data-display") == "true"
     sure = config.bare or "inline" in classes or "display" in classes
     if not looks_like_tex(text) or not (sure or "\\" in text or "^" in text or "_" in text):
         return None
@@ -271,10 +285,11 @@ _CLASSES: dict[Handler, str] = {
     _katex_error: "katex-error",
     _mathjax_copy: "MathJax MathJax_Display MathJax_SVG MathJax_SVG_Display MathJax_CHTML mjx-chtml MJXc-display "
     "MJX_Assistive_MathML",
+    _drawn_on_server: "mjpage",
     _preview: "MathJax_Preview MathJax_Processing MathJax_Processed",
     _wikipedia: "mwe-math-element",
     _bare: "math MATH texhtml tex latex math-inline math-display inline-math display-math block-math katex-inline "
-    "katex-block mathquill-embedded-latex",
+    "katex-block mathquill-embedded-latex wp-katex-eq mwe-math-fallback-source-inline mwe-math-fallback-source-display",
 }
 _BY_CLASS = {name: handler for handler, names in _CLASSES.items() for name in names.split()}
 _CODE_CLASSES = frozenset(["math", "language-math", "language-katex", "js-render-math", "math-inline", "math-display"])

@@ -13,19 +13,24 @@ from filters.tex import clean, unwrapped
 
 # what an address has in it, kind, the parameter that holds the TeX ("" where all of the query does)
 _ADDRESSES = (
-    ("latex.php", "latex.php", "latex"), ("codecogs.com", "codecogs", ""), ("mimetex", "mimetex", ""),
+    ("latex.php", "latex.php", "latex"), (".latex?", "codecogs", ""), (".image?", "codecogs", ""),
+    ("mimetex", "mimetex", ""),
     ("mathtex", "mathtex", ""), ("cht=tx", "chart", "chl"), ("equation?tex=", "zhihu", "tex"),
     ("render/math", "github", "math"), ("math.now.sh", "math.now.sh", "from"),
-    ("math.vercel.app", "math.now.sh", "from"),
+    ("math.vercel.app", "math.now.sh", "from"), ("jianshu.com/math", "jianshu", "formula"),
+    ("csdn.net/eq?", "csdn", ""), ("gr/latex?", "yuque", ""), ("eqnedit.php", "codecogs", "latex"),
     ("tex2img", "tex2img", "eq"), ("texify", "texify", ""), ("tex.cgi", "tex.cgi", ""),
 )  # fmt: skip
+# the first is a blank where the image is loaded late
+_SOURCES = ("src", "data-src", "data-lazy-src", "data-original", "data-actualsrc")
 _UPMATH = re.compile(r"(?:upmath\.me|s2cms\.ru)/(?:svg|png)/(.+)$")
 _QUERY_TEX = re.compile(r"[?&](?:tex|latex|math|formula)=([^&]+)")
 _DRESS = re.compile(r"^(?:\\(?:dpi|bg|fg|color|inline|fn|huge|large|LARGE|small|tiny)(?:_[a-z]+|\{[^{}]*\})?\s*)+")
 _CLASS_NAMES = """
 latex latexcenter latexinline latex_image LaTeX tex Tex tex-image math math-inline math-display math-img img-math
-mathimg mathjax mimetex formula formulaInl formulaDsp inline-formula display-formula equation equation_image eq texrender ee_img
-mwe-math-fallback-image-inline mwe-math-fallback-image-display ql-img-inline-formula ql-img-displayed-equation
+mathimg mathjax mathcode mimetex formula formulaInl formulaDsp inline-formula display-formula equation equation_image
+eq texrender ee_img mwe-math-fallback-image-inline mwe-math-fallback-image-display ql-img-inline-formula
+ql-img-displayed-equation
 """
 _CLASSES = frozenset(_CLASS_NAMES.split())
 _COLOURED = re.compile(r"\\bgroup\s*\\color\{[^{}]*\}(.*)\\egroup", re.DOTALL)  # latex2html with coloured text
@@ -39,8 +44,10 @@ _WIRIS = str.maketrans("«»¨§`", "<>\"&'")
 
 def image(node: LexborNode, attributes: Attributes) -> Carrier | None:
     """The formula that an `img` shows; None where it is a picture."""
-    address = attributes.get("src") or attributes.get("data-src") or ""
-    found = _stated(attributes) or _drawn(address) or _alternative(node, attributes)
+    found = _stated(attributes)
+    for name in _SOURCES:
+        found = found or _drawn(attributes.get(name) or "")
+    found = found or _alternative(node, attributes)
     if found is None:
         return None
     tex, kind = found
@@ -72,12 +79,17 @@ def _drawn(address: str) -> tuple[str, str] | None:
     query = address.partition("?")[2]
     for part, kind, parameter in _ADDRESSES:
         if part in address:
-            tex = _parameter(query, parameter) if parameter else unquote(query.replace("&space;", "%20"))
+            tex = _parameter(query, parameter) if parameter else _query(query)
             tex = _DRESS.sub("", tex.replace("&plus;", "+")).strip()
             return (tex, kind) if tex else None
     if (value := _QUERY_TEX.search(address)) and "\\" in (tex := unquote_plus(value[1])):
         return tex, "image"
     return None
+
+
+def _query(query: str) -> str:
+    """TeX that is all of a query; what yuque writes behind a # is its own."""
+    return unquote(query.partition("#card")[0].replace("&space;", "%20"))
 
 
 def _parameter(query: str, name: str) -> str:

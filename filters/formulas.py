@@ -29,8 +29,9 @@ _SKIPPED = frozenset(_SKIPPED_NAMES.split())
 _PLAIN = frozenset(["span", "div", "p", "section"])
 _LOOKED_AT = _PLAIN | LITERAL | _SKIPPED | {"sup", "sub"} | set(carriers.BY_TAG)
 _HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
-MIN_TEX_TEXTS = 3
-_TEX_IN_DOLLARS = re.compile(r"(?<![$\\])\$(?! )[^$\n]{0,60}(?:\\[a-zA-Z]{2}|[_^])[^$\n]{0,200}(?<! )\$(?!\d)")
+MIN_TEX_TEXTS = 3  # texts with TeX between two `$`, for all of a page's `$` to be delimiters
+_IN_DOLLARS = re.compile(r"(?<![$\\])\$(?! )([^$\n]{1,260})(?<! )\$(?!\d)")
+_TEX = re.compile(r"\\[a-zA-Z]{2}|[_^]")
 _PLACEHOLDERS = str.maketrans("", "", OPEN + CLOSE)
 
 
@@ -118,7 +119,8 @@ class _Survey:
     def speaks_tex(self) -> bool:
         """Whether enough of the page's texts hold TeX between two `$`, for all its `$` to be taken for delimiters."""
         texts = (place.node.text_content or "" for place in self.places if place.node.tag == TEXT)
-        return next(islice(filter(_TEX_IN_DOLLARS.search, texts), MIN_TEX_TEXTS - 1, None), None) is not None
+        with_tex = (text for text in texts if any(_TEX.search(m[1]) for m in _IN_DOLLARS.finditer(text)))
+        return len(list(islice(with_tex, MIN_TEX_TEXTS))) == MIN_TEX_TEXTS
 
     def _element(self, node: LexborNode, tag: str, attributes: Attributes) -> bool:
         """Notes what an element is for; whether nothing inside it is looked at."""

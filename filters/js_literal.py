@@ -33,6 +33,7 @@ class _Reader:
         self.at = 0
 
     def value(self, depth: int) -> Value:
+        """The value at the reader's place, and on behind it."""
         self._blank()
         start = self.source[self.at : self.at + 1]
         result: Value = None
@@ -62,6 +63,9 @@ class _Reader:
                 self.at = string.end()
                 continue
             character = self.source[self.at]
+            if character in "\"'`":  # never closed; trying again at each sign behind it would be quadratic
+                self.at = len(self.source)
+                return
             if level == 0 and character in ",]}":
                 return
             level += (character in "[{(") - (character in "]})")

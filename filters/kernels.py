@@ -271,17 +271,15 @@ def _with_room(out: _Out, count: Int, tokens: Int, put: Int, folded: Int) -> _Ou
 
 @jit
 def tokenise(  # noqa: PLR0917
-    data: _U8, offsets: _I64, tables: _Tables, operators: bool, spans: bool, folding: bool, flags: bool
+    data: _U8, begins: _I64, stops: _I64, tables: _Tables, operators: bool, spans: bool, folding: bool, flags: bool
 ) -> tuple[_U64, _I64, _I64, _I64, _U8, _I64, _Flags, _I64]:
     """The tokens of N documents, as the fields of `filters.text.Tokens`.
 
     Without `spans`, starts and ends are empty; without `folding`, folded and folded_ends are; without `flags`, numbers.
-    data : uint8[B]; offsets : int64[N + 1]; tables : what each code point folds to (uint32[0x110000], and
-    sequences), the command table (keys and values, uint64[power of 2]). O(B) time.
+    data : uint8[B]; begins, stops : int64[N], of each document; tables : what each code point folds to
+    (uint32[0x110000], and sequences), the command table (keys and values, uint64[power of 2]). O(B) time.
     """
-    size = np.int64(0)
-    if offsets.size > 1:
-        size = offsets[-1] - offsets[0]
+    size = (stops - begins).sum()
     segment: Int = min(_SEGMENT, size + 1)
     token_room, byte_room = 2 * (segment + _PAST_BORDER), 12 * (segment + _PAST_BORDER)
     text, restarts = np.empty((size if folding else 0) + byte_room, np.uint8), np.empty((size // segment, 2), np.int64)
@@ -289,10 +287,10 @@ def tokenise(  # noqa: PLR0917
     starts, ends = np.empty(size if spans else 0, np.int64), np.empty(size if spans else 0, np.int64)
     text_ends, numbers = np.empty(size if folding else 0, np.int64), np.empty(size if flags else 0, np.bool_)
     out = np.empty(size, np.uint64), starts, ends, text, text_ends, numbers
-    token_offsets, scratch = np.zeros(offsets.size, np.int64), new_scratch()
+    token_offsets, scratch = np.zeros(begins.size + 1, np.int64), new_scratch()
     count, put, restart = np.int64(0), np.int64(0), np.int64(0)
-    for document in range(offsets.size - 1):
-        at, stop = offsets[document], offsets[document + 1]
+    for document in range(begins.size):
+        at, stop = begins[document], stops[document]
         opened, due = _NO_TOKEN, at + segment
         while at <= stop:
             if opened[0] == SEPARATOR:
@@ -313,6 +311,18 @@ def tokenise(  # noqa: PLR0917
     hashes, starts, ends, text, text_ends, numbers = out
     text, text_ends, restarts = text[: put if folding else 0], text_ends[:count], restarts[:restart]
     return hashes[:count], starts[:count], ends[:count], token_offsets, text, text_ends, numbers[:count], restarts
+
+
+@jit
+def count_characters(data: _U8, borders: _I64) -> _I64:
+    """How many characters of UTF-8 begin from the first border on before each, bytes of the data; borders ascend."""
+    counts = np.zeros_like(borders)
+    for border in range(1, borders.size):
+        count = np.int64(0)
+        for byte in data[borders[border - 1] : borders[border]]:
+            count += (byte & 0xC0) != 0x80
+        counts[border] = counts[border - 1] + count
+    return counts
 
 
 @jit

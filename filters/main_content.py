@@ -32,6 +32,8 @@ NARROW_SHARE = 0.9
 KEPT_FORMULAS = 0.95
 ASIDE_LINKS = 0.3
 LOST_FORMULAS = 0.2  # of the page's formulas; an element with so many is not dropped for its name
+FEW_FORMULAS = 3
+_CHROME_TAGS = frozenset(("nav", "aside", "footer", "header"))
 _BONUS = {BODY: 0.2, LIKELY_BODY: 0.08}
 _NO_CANDIDATES = INLINE | HEADINGS | {"p", "tr", "tbody", "pre", "header", "footer", "li", "ul", "ol", "figure"}
 
@@ -92,7 +94,9 @@ def _chrome(outline: Outline, features: Features, *, keep_comments: bool) -> byt
         mine = weights[node] - links[node]
         comments = flags[node] & unwanted & COMMENTS and prose - mine > COMMENTED
         wraps = mine > WRAPPER_SHARE * prose or (
-            features.formulas[node] > LOST_FORMULAS * formulas and links[node] < mine
+            features.formulas[node] > max(FEW_FORMULAS, LOST_FORMULAS * formulas)
+            and links[node] < mine
+            and outline.tags[node] not in _CHROME_TAGS
         )
         if comments or not wraps:
             dropped[node] = 1

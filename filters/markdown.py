@@ -26,7 +26,8 @@ from filters.markdown_parts import (
 )
 
 _DISPLAY_TAIL = re.compile(r"\s*([.,;:!?)\]，。；：！？、）]+)(?=\s|$)")
-_DOLLAR = re.compile(r"(?<!\\)\$")
+# a pair that holds something like a formula, or a dollar by itself
+_DOLLAR = re.compile(r"((?<![\\$\w])\$(?![\s\d$])[^$\n]{0,80}(?<![\s\\])\$)|(?<!\\)\$")
 _BLANKS = re.compile(r"[^\S\u3000]+")
 _TOUCHING = re.compile("\ue001(?=\ue000|\\d)")
 _LEFT_OVER = re.compile("[\ue000-\ue002]")
@@ -61,13 +62,13 @@ def write(outline: Outline, choice: Choice, formulas: Sequence[Formula]) -> tupl
 
 
 def _escaped(outline: Outline) -> list[str]:
-    """The texts, with a backslash before each `$` outside code: beside formulas it would open one."""
+    """The texts, with a backslash before each single `$` outside code: beside formulas it would open one."""
     texts, code_ends = list(outline.texts), 0
     for node, (tag, text) in enumerate(zip(outline.tags, outline.texts, strict=True)):
         if tag in _CODE and node >= code_ends:
             code_ends = outline.ends[node]
         elif "$" in text and node >= code_ends:
-            texts[node] = _DOLLAR.sub(r"\\$", text)
+            texts[node] = _DOLLAR.sub(lambda match: match[1] or r"\$", text)
     return texts
 
 

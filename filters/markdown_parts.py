@@ -16,7 +16,8 @@ _LANGUAGE = re.compile(
 )
 _NO_LANGUAGE = words(
     "text plain plaintext none default code highlight hljs wrap table line numbers sourcecode source console-output "
-    "chroma notranslate prettyprint linenums container body rouge highlighter-rouge copy expand xl inline auto fallback nohighlight nocode"
+    "chroma notranslate prettyprint linenums container body rouge highlighter-rouge copy expand xl inline auto "
+    "fallback nohighlight nocode"
 )
 _ANCHORS = frozenset(("#", "¶", "§", "🔗", "⚓", "∞", "", "", "", "↩", "↩︎", "↑", "^", "⤴", "↵", "¶#", "[edit]", "edit"))
 _FOOTNOTE_TARGET = re.compile(r"^#(?:fn|footnote|note|ftn|_ftn|sdfootnote|easy-footnote|fnt)[\w:.-]*$", re.IGNORECASE)
@@ -160,7 +161,7 @@ class _Cell:
 
 
 def table_text(outline: Outline, table: int, dropped: bytearray) -> str | None:
-    """A pipe table where it is rectangular and small, lines of cells where it is not; None for a table that lays out."""
+    """A pipe table where it is rectangular and small, else lines of cells; None for a table that lays out."""
     rows = _rows(outline, table, dropped)
     if rows is None or len(rows) < 2:
         return None

@@ -14,23 +14,15 @@ from filters.words import Int, Word, inline, is_ascii_letter, jit, load64
 _U8 = npt.NDArray[np.uint8]
 _I64 = npt.NDArray[np.int64]
 
-# places in what `filters.page_scan.scan` returns
-CARRIERS = 0  # elements that hold a formula by their name, class, source or other attribute
-DELIMITERS = 1  # \( \[ $$ \begin{ in text, and $...$ or `...` around something that looks like TeX
-COMMANDS = 2  # \name in text
-SYMBOLS = 3  # mathematical characters in text, and references to them
-SCRIPTS = 4  # sub and sup elements
-WORDS = 5  # words and pairs of Chinese characters in text
-WEIGHT = 6  # the sum of their weights
-PLACES = 7
-
+# places in what `filters.page_scan` counts
+CARRIERS, DELIMITERS, SYMBOLS = 0, 1, 2
+PLACES = 3
 _SLOTS = 256  # of each table
-_CARRIER, _SCRIPT, _RAW, _QUIET, _IMAGE = (1 << bit for bit in range(5))
+_CARRIER, _RAW, _QUIET, _IMAGE = (1 << bit for bit in range(4))
 _FORMULAS = "math mml:math m:math d-math dt-math mjx-container math-renderer tex-math"
 _PLAIN = "html body form a link meta input option"  # whose attributes speak of the site, not of a formula
 _ELEMENTS = {
     **dict.fromkeys(_FORMULAS.split(), _CARRIER),
-    **dict.fromkeys(("sub", "sup"), _SCRIPT),
     **dict.fromkeys(_PLAIN.split(), _QUIET),
     **dict.fromkeys(("script", "style"), _RAW | _QUIET),
     "img": _IMAGE,
@@ -103,7 +95,6 @@ def walk_tag(data: _U8, at: Int, stop: Int, counts: _I64) -> Int:
         end = _tag_end(data, end, stop)
     if closing:
         return end
-    counts[SCRIPTS] += (kind & _SCRIPT) != 0
     looked_at = (kind & _QUIET) == 0 or (kind & _RAW) != 0
     if kind & _CARRIER or (looked_at and _speaks_of_mathematics(data, attributes, end - 1, kind)):
         counts[CARRIERS] += 1

@@ -1,8 +1,11 @@
 """Rules that tell text from junk without killing mathematics.
 
 Gopher's and C4's rules on symbols, digits, braces and short lines were left out: each of them removes pages of formulas
-(C4's rule on `{` cost FineMath its LaTeX). What stays is about emptiness, repetition, tables of numbers and lists of
-links. A document's `quality_score` is stored; the rules give the verdict.
+(C4's rule on `{` cost FineMath its LaTeX). What stays is about emptiness, repetition, numbers that compute nothing,
+lists of links, boilerplate, spam and adult text. Each rule asks for what mathematics does not have: numbers are junk
+only where no formula, no order and no mathematical word is among them; a line is repeated from its third time on, since
+extraction shows code and formulas twice. What each rule costs is printed by benchmarks/quality_rules.py. A document's
+`quality_score` is stored; the rules give the verdict.
 """
 
 from __future__ import annotations
@@ -10,40 +13,78 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+import yaml
 from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from filters.text import Tokens, pack, tokenise
 
-QUALITY_VERSION = "quality-1"
+QUALITY_VERSION = "quality-2"
+WORDS = Path(__file__).with_name("quality_words.yaml")
 LONG_LINE = 20  # characters; shorter lines (a brace, "Proof.", a row of a matrix) repeat by right
+SHOWN_TWICE = 2  # a line counts as repeated from the next time on
 LINK_LINE_WORDS = 5  # a line of at most this many words and no formula reads as an entry of a menu
 MIN_LINES = 12  # fewer lines are no list
 GOOD_LENGTH = 300  # tokens from which length no longer adds to the score
+FORMULA_SHARE = 0.1  # of tokens: so many commands and operators between numbers, and the numbers are of formulas
+ORDERED_SHARE = 0.8  # of neighbouring numbers that rise: a table of primes, a sequence, a gutter of line numbers
+STAMPED_SHARE = 0.05  # of numbers: more dates, times and long numbers than that are no table of mathematics
+MIN_DIFFERENT = 3  # different entries of a list of words that a text has to have
+MIN_NUMBER_SHARE = 0.3  # of tokens: fewer numbers need no second look
+MIN_STAMP_NUMBERS = 0.2  # of tokens: a log is full of numbers, an archive of posts has a date beside each title
+BOILERPLATE_LINE = 100  # characters
+SCANNED_CHARS = 50_000  # of a text, for numbers, stamps and words
 _MATH = re.compile(r"[=<>+*^\\$_{}|∑∫√≤≥≠≈∈∞±×÷→∀∃]|\d")
 _SENTENCE_END = re.compile(r"[.!?:;。！？：；，]\s*$")
+_LINK = re.compile(r"^\W*(?:\[[^\]\n]*\]\([^)\n]*\)|https?://\S+)\W*$")
+_NUMBER = re.compile(r"(?<![\w.])\d+(?![\w.]*\w)")
+_FORMULA = re.compile(r"\\[a-zA-Z]+|\d\s*[-+*/^=×÷<>&]|[=+]\s*\d|\$")
+_MATH_WORDS = re.compile(
+    r"\b(?:primes?|theorem|sequences?|factori\w+|integers?|matri\w+|digits?|divisors?|modulo|binomial|fibonacci|logarithms?|"
+    r"squares?|cub(?:e|es|ic)|quotients?|denominators?|numerators?|roots?|polynomials?|probabilit\w+|coefficients?|partitions?)\b|质数|素数|数列|因数|约数|整数|矩阵|对数|平方|概率|系数",
+    re.IGNORECASE,
+)
+_STAMP = re.compile(
+    r"\d{4}[-/.年]\d{1,2}[-/.月]\d{1,2}|\b\d{1,2}:\d\d(?::\d\d)?\b|\b\d{1,3}(?:\.\d{1,3}){3}\b|\b[A-Z]{2}\d{8,}|\b\d{10,}\b"
+)
+_CODE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class QualityParams:
     """Limits of the rules; shares are in 0 to 1."""
 
-    min_tokens: int = 40
+    min_tokens: int = 20
     max_number_share: float = 0.6
     max_repeated_line_share: float = 0.4
     max_link_line_share: float = 0.8
+    max_stamp_line_share: float = 0.6
+    max_boilerplate_share: float = 0.5
+    max_spam_share: float = 0.03
+    max_adult_share: float = 0.02
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What the rules look at."""
+    """What the rules look at.
+
+    number_share: tokens that are numbers of no formula, sequence or mathematical table; stamp_line_share: lines with a
+    date, a time, an address or a long number; boilerplate_share: characters in such lines; spam_share, adult_share:
+    occurrences of entries of those lists for each token.
+    """
 
     tokens: int
     number_share: float
     repeated_line_share: float
     link_line_share: float
+    stamp_line_share: float = 0.0
+    boilerplate_share: float = 0.0
+    spam_share: float = 0.0
+    adult_share: float = 0.0
 
     @property
     def score(self) -> float:
@@ -60,6 +101,10 @@ class Signals:
             ("number_junk", self.number_share, params.max_number_share),
             ("repeated_lines", self.repeated_line_share, params.max_repeated_line_share),
             ("link_list", self.link_line_share, params.max_link_line_share),
+            ("log_lines", self.stamp_line_share, params.max_stamp_line_share),
+            ("boilerplate", self.boilerplate_share, params.max_boilerplate_share),
+            ("adult", self.adult_share, params.max_adult_share),
+            ("spam", self.spam_share, params.max_spam_share),
         ):
             if value > limit:
                 return reason, value, limit
@@ -71,10 +116,23 @@ def signals(texts: list[str]) -> list[Signals]:
     tokens = tokenise(pack(texts))
     numbers = _number_counts(tokens)
     counts = np.diff(tokens.offsets)
-    return [
-        Signals(int(n), round(float(m / max(n, 1)), 4), _repeated_share(text), _link_share(text))
-        for text, n, m in zip(texts, counts, numbers, strict=True)
-    ]
+    return [_signals(text, int(n), int(m)) for text, n, m in zip(texts, counts, numbers, strict=True)]
+
+
+def _signals(text: str, tokens: int, numbers: int) -> Signals:
+    share = numbers / max(tokens, 1)
+    scanned = text[:SCANNED_CHARS]
+    lines = [line for line in map(str.strip, text.splitlines()) if line]
+    return Signals(
+        tokens=tokens,
+        number_share=round(0.0 if share > MIN_NUMBER_SHARE and _computes(scanned, tokens) else share, 4),
+        repeated_line_share=_repeated_share(text),
+        link_line_share=_link_share(lines),
+        stamp_line_share=_stamp_share(lines) if share > MIN_STAMP_NUMBERS else 0.0,
+        boilerplate_share=_boilerplate_share(lines),
+        spam_share=_listed_share(scanned, "spam", tokens),
+        adult_share=_listed_share(scanned, "adult", tokens),
+    )
 
 
 def _number_counts(tokens: Tokens) -> np.ndarray:
@@ -85,21 +143,59 @@ def _number_counts(tokens: Tokens) -> np.ndarray:
     return np.asarray(total[tokens.offsets[1:]] - total[tokens.offsets[:-1]])
 
 
+def _computes(text: str, tokens: int) -> bool:
+    """Whether the numbers of a text are those of formulas, of a rising sequence, or of a mathematical table."""
+    if len(_FORMULA.findall(text)) >= FORMULA_SHARE * min(tokens, SCANNED_CHARS):
+        return True
+    found = np.array([float(n[:15]) for n in _NUMBER.findall(text)])
+    words = {word.lower() for word in _MATH_WORDS.findall(text)}
+    if len(_STAMP.findall(text)) > STAMPED_SHARE * len(found):
+        return False
+    return bool(words) or (len(found) > MIN_LINES and float(np.mean(np.diff(found) > 0)) >= ORDERED_SHARE)
+
+
 def _repeated_share(text: str) -> float:
-    long = [line for line in map(str.strip, text.splitlines()) if len(line) >= LONG_LINE]
+    prose = _CODE.sub("", text) if "```" in text else text
+    long = [line for line in map(str.strip, prose.splitlines()) if len(line) >= LONG_LINE]
     total = sum(map(len, long))
-    repeated = sum(len(line) * (n - 1) for line, n in Counter(long).items())
+    repeated = sum(len(line) * (n - SHOWN_TWICE) for line, n in Counter(long).items() if n > SHOWN_TWICE)
     return round(repeated / total, 4) if total else 0.0
 
 
-def _link_share(text: str) -> float:
-    found = [line for line in map(str.strip, text.splitlines()) if line]
-    if len(found) < MIN_LINES:
+def _link_share(lines: list[str]) -> float:
+    return round(sum(map(_is_link_line, lines)) / len(lines), 4) if len(lines) >= MIN_LINES else 0.0
+
+
+def _stamp_share(lines: list[str]) -> float:
+    held = lines[:1000]
+    return round(sum(1 for line in held if _STAMP.search(line)) / len(held), 4) if len(held) >= MIN_LINES else 0.0
+
+
+def _boilerplate_share(lines: list[str]) -> float:
+    """Characters in lines of boilerplate; a long line is a paragraph that happens to have such a phrase."""
+    pattern = word_list("boilerplate")
+    short = [line for line in lines[:1000] if len(line) <= BOILERPLATE_LINE and pattern.search(line.lower())]
+    if len(short) < MIN_DIFFERENT:
         return 0.0
-    return round(sum(map(_is_link_line, found)) / len(found), 4)
+    return round(sum(map(len, short)) / sum(map(len, lines[:1000])), 4)
+
+
+def _listed_share(text: str, name: str, tokens: int) -> float:
+    found = word_list(name).findall(text.lower())
+    return round(len(found) / max(tokens, 1), 4) if len(set(found)) >= MIN_DIFFERENT else 0.0
+
+
+@lru_cache(maxsize=3)
+def word_list(name: str) -> re.Pattern[str]:
+    """A list of `quality_words.yaml` as a pattern."""
+    entries = yaml.safe_load(WORDS.read_text(encoding="utf-8"))[name]
+    latin = "|".join(re.escape(e) for e in entries if e.isascii())
+    return re.compile(rf"\b(?:{latin})\b|" + "|".join(re.escape(e) for e in entries if not e.isascii()))
 
 
 def _is_link_line(line: str) -> bool:
+    if _LINK.search(line):
+        return True
     words = len(line.split()) if line.isascii() else len(line) // 3
     return words <= LINK_LINE_WORDS and not _MATH.search(line) and not _SENTENCE_END.search(line)
 
@@ -107,7 +203,7 @@ def _is_link_line(line: str) -> bool:
 class Quality(BaseFilter):
     """Writes `quality_score`; removes what breaks a rule. Source code is only asked for its length.
 
-    Removed: `too_short`, `number_junk`, `repeated_lines`, `link_list`.
+    Removed: `too_short`, `number_junk`, `repeated_lines`, `link_list`, `log_lines`, `boilerplate`, `adult`, `spam`.
     """
 
     name = "quality"

@@ -15,6 +15,7 @@ from filters.page_config import Dollar, PageConfig
 
 MAX_INLINE_CHARS = 3_000  # between delimiters; longer ones are two that do not belong together
 MAX_DISPLAY_CHARS = 20_000
+MAX_NAME_CHARS = 60  # between two `$` on a page that does not say that they are delimiters
 MAX_FAILURES = 40  # openings of a block that open nothing; from here on braces are no longer matched
 MAX_ATTEMPTS = 400  # and from here on the block is left alone
 # marks of inline elements in the text, from what Unicode keeps out of texts; each is followed by its closing one
@@ -34,9 +35,12 @@ _BRACKET_TAGS = (
     ("[eq]", "[/eq]", True), ("[display]", "[/display]", True),
 )  # fmt: skip
 _TEX = re.compile(r"\\[a-zA-Z]+|[\^_{}]|[\ufdd0\ufdd2\ufdd4\ufdd6]")
+_COMMAND = re.compile(r"\\[a-zA-Z]")
 _SIGN = re.compile(r"[=<>^_+*/|≤≥≠∈×·−±√∑∫∞∂→⇒α-ωΑ-Ω()\[\]-]")
-_PROSE = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{3,}(?![a-zA-Z}])")
+_ANY_WORD = re.compile(r"(?<![\\a-zA-Z{])[a-zA-Z]{3,}(?![a-zA-Z}])")
+_WORD = re.compile(r"(?<![^\s(,.;:])[a-zA-Z]{3,}(?![^\s),.;:!?])")  # with blanks or stops around it: of prose
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff，。；：、？！（）]")
+_HAN_LETTER = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _HAN_STOPS = "，。；：、？！"
 _PRICE = re.compile(r"\s*\d[\d,.]*\s*(?:[kKmMbB]\b|[a-z]{2,})?(?!\s*[=^_\\+*/<>])")
 _TEXT_COMMAND = re.compile(
@@ -46,6 +50,7 @@ _STAR_BEFORE = re.compile(
     r"(?:\^\{?|\\(?:begin|end)\{[a-z]+|\\(?:operatorname|tag|hspace|vspace|argmin|argmax|DeclareMathOperator))$"
 )
 _NO_INDEX = frozenset("}),.;=+ \n&") | {""}
+_NUMBER_BEFORE = re.compile(r"(?<![\^_{\d])\d+$")
 _MARK = re.compile("[\ufdd0-\ufdd9]")
 
 
@@ -174,7 +179,8 @@ class Delimiters:
         if kind == "asciimath":
             return self.config.asciimath_only or _like_asciimath(body)
         if opening == "$":
-            return like_inline(body, following, sure=self.config.dollar is Dollar.YES)
+            sure = self.config.dollar is Dollar.YES
+            return like_inline(body, following, sure=sure, renderer=self.config.renderer)
         if opening in ("$$", "\\[", "\\("):
             return self.config.renderer or _like_tex(body)
         return True
@@ -204,71 +210,93 @@ def _environment(scan: _Scan, match: re.Match[str]) -> Found | None:
 # --- is it mathematics ------------------------------------------------------------------------------------------------
 
 
-def like_inline(body: str, following: str, *, sure: bool) -> bool:
+def like_inline(body: str, following: str, *, sure: bool, renderer: bool) -> bool:
     """Whether what stands between two `$` is a formula, and no sum of money or piece of a program.
 
-    `sure`: the page says that `$` is a delimiter; then only prices and prose are refused.
+    `sure`: the page says that `$` is a delimiter; then only prices and prose are refused. `renderer`: it loads one, but
+    does not say so; then what has no sign of TeX has to look like a formula, and without one it has to be short.
     """
     if "\n\n" in body or (body[-1:] == "\\" and body[-2:] != "\\\\"):
         return False
     bare = _TEXT_COMMAND.sub("", body)
-    words, han = len(_PROSE.findall(bare)), len(_HAN.findall(bare))
+    words, han = len(_WORD.findall(bare)), len(_HAN.findall(bare))
     padded = body[0].isspace() or body[-1].isspace()
+    if not sure and (han or (not _COMMAND.search(body) and (padded or (following.isascii() and following.isalnum())))):
+        return False
     if _TEX.search(body) is None:
-        return _like_plain(body, words, han, following, sure=sure)
+        return _like_plain(body, words, han, following) and (sure or _like_name(body, words, renderer=renderer))
     if words + han > 12 and padded:
         return False  # from the end of a formula to the beginning of the next
-    return sure or not (padded or han or words > 3 or following.isdigit())
+    return sure or words < 4
 
 
-def _like_plain(body: str, words: int, han: int, following: str, *, sure: bool) -> bool:
-    """like_inline where nothing in the text is TeX: `x`, `a + b`, `5 and `, `，所以 `."""
+def _like_plain(body: str, words: int, han: int, following: str) -> bool:
+    """Whether a text without a sign of TeX is no price and no prose: not `5 and `, `，所以 `."""
     lopsided = body[0].isspace() != body[-1].isspace()
-    if words > 3 or (words and lopsided) or (following.isdigit() and (words or _PRICE.match(body))):
+    if words > 3 or (words and (lopsided or body.lstrip()[:1].isdigit())):
         return False
-    if han and (lopsided or han > 8 or any(c in _HAN_STOPS for c in body)):
+    if following.isdigit() and (words or _PRICE.match(body)):
         return False
-    if sure:
+    if any(c in _HAN_STOPS for c in body):
+        return body[0].isascii() and body[-1].isascii() and not lopsided and not _HAN_LETTER.search(body)
+    return not (han and (lopsided or han > 8))
+
+
+def _like_name(body: str, words: int, *, renderer: bool) -> bool:
+    """Whether a short text is a name or an expression: `x`, `a + b`, `left`, `10`."""
+    if len(body) > MAX_NAME_CHARS or '"' in body:
+        return False
+    if renderer and words == (" " not in body and body.isalpha()):
         return True
-    if han or words or body[0].isspace() or body[-1].isspace() or following.isdigit() or len(body) > 40 or '"' in body:
-        return False
-    return len(body) <= 2 or _SIGN.search(body) is not None
+    return not _ANY_WORD.search(body) and (len(body) <= 2 or _SIGN.search(body) is not None)
 
 
 def _like_tex(body: str) -> bool:
     """Whether text between `$$`, `\\(` or `\\[` is a formula on a page that loads no renderer."""
-    return _TEX.search(body) is not None or (len(body) < 60 and not _PROSE.search(body) and '"' not in body)
+    return _TEX.search(body) is not None or (len(body) < 60 and not _ANY_WORD.search(body) and '"' not in body)
 
 
 def _like_asciimath(body: str) -> bool:
     """Whether text between backticks is AsciiMath on a page that is written in something else, too."""
-    return len(body) <= 200 and not _HAN.search(body) and not _PROSE.search(body) and _SIGN.search(body) is not None
+    return len(body) <= 200 and not _HAN.search(body) and not _ANY_WORD.search(body) and _SIGN.search(body) is not None
 
 
 # --- marks ------------------------------------------------------------------------------------------------------------
 
 
 def plain(body: str) -> str:
-    """A formula with the characters that Markdown took for emphasis put back: `_`, or `*` where no index can be."""
+    """A formula with the characters that Markdown took for emphasis put back."""
     if not _MARK.search(body):
         return body
-    out: list[str] = []
+    out = list(body)
     opened: list[int] = []
     for place, character in enumerate(body):
-        if character in (EM, STRONG, EM_END, STRONG_END):
-            opening = character in (EM, STRONG)
-            star = _STAR_BEFORE.search("".join(out[-24:])) is not None or body[place + 1 : place + 2] in _NO_INDEX
-            times = 1 if character in (EM, EM_END) else 2
-            if opening:
-                opened.append(len(out))
-            elif opened:
-                before = opened.pop()
-                star |= out[before][0] == "*"
-                out[before] = ("*" if star else "_") * times
-            out.append(("*" if star else "_") * times)
-        else:
-            out.append(_BACK.get(character, character))
-    return "".join(out)
+        if character in (EM, STRONG):
+            opened.append(place)
+        elif character in (EM_END, STRONG_END) and opened:
+            first = opened.pop()
+            sign = "*" if _is_star(body, first, closes=False) or _is_star(body, place, closes=True) else "_"
+            out[first], out[place] = _emphasis(body[first], sign), _emphasis(character, sign)
+    return "".join(
+        _BACK.get(c) or _emphasis(c, "*" if _is_star(body, place, closes=False) else "_") for place, c in enumerate(out)
+    )
+
+
+def _emphasis(mark: str, sign: str) -> str:
+    """The signs that a mark of emphasis stands for; other characters as they are."""
+    return sign if mark in (EM, EM_END) else sign * 2 if mark in (STRONG, STRONG_END) else mark
+
+
+def _is_star(body: str, place: int, *, closes: bool) -> bool:
+    """Whether a mark was a `*`: behind `^` or a starred command, where no index can follow, between numbers; and where
+    the closing one stands before a letter, since Markdown takes no `_` inside a word."""
+    before, behind = body[:place][-24:], body[place + 1 : place + 2]
+    if _STAR_BEFORE.search(before) or behind in _NO_INDEX:
+        return True
+    number = _NUMBER_BEFORE.search(before) is not None
+    return (number and behind.isdigit()) or (
+        closes and behind.isascii() and behind.isalnum() and (number or behind.isalpha())
+    )
 
 
 _BACK = {SUB: "_{", SUB_END: "}", SUP: "^{", SUP_END: "}", DEL: "~~", DEL_END: "~~"}

@@ -16,7 +16,8 @@ _MAX_EXPANSIONS = 2_000  # of one formula: macros that call one another
 _MAX_BODY_CHARS = 2_000
 _CDATA = re.compile(r"^\s*%?\s*<!\[CDATA\[|%?\s*\]\]>\s*$")
 _ENTITY = re.compile(r"&(?:[a-zA-Z]{2,8}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")
-_COMMENT = re.compile(r"(\\.)|(?<=\d)%(?=[^\n])|%[^\n]*(?:\n[ \t]*|$)", re.DOTALL)
+# to the end of its line; behind a letter or digit, unless a line break follows at once, it is a modulo or per cent
+_COMMENT = re.compile(r"(\\.)|(?:(?<![^\s{}])%[^\n]*|%)(?:\n[ \t]*|$)|%", re.DOTALL)
 _PERCENT = re.compile(r"\\.|%", re.DOTALL)
 _BLANK_LINE = re.compile(r"\n[ \t\r]*(?:\n[ \t\r]*)+")
 _INVISIBLE = str.maketrans("\xa0", " ", "\u200b\u200c\u200d\u2060\ufeff\u00ad\x00\ue000\ue001")
@@ -201,9 +202,13 @@ def clean(tex: str) -> str:
 
 
 def _without_comments(tex: str) -> str:
-    """TeX without comments; where the line breaks that ended them are gone, the signs stay and the text is kept."""
-    bare = _COMMENT.sub(lambda m: m[1] or ("\\%" if m[0] == "%" else ""), tex)
-    return bare if sound(bare) or not sound(tex) else _PERCENT.sub(lambda m: m[0] if len(m[0]) > 1 else "\\%", tex)
+    """TeX without comments; where no line breaks are left that could end them, the signs stay and the text is kept."""
+    bare = _COMMENT.sub(lambda m: m[1] or ("\\%" if m[0] == "%" else ""), tex) if "\n" in tex else ""
+    return bare if bare and (sound(bare) or not sound(tex)) else _PERCENT.sub(_escaped_percent, tex)
+
+
+def _escaped_percent(match: re.Match[str]) -> str:
+    return "\\%" if match[0] == "%" else match[0]
 
 
 def unwrapped(tex: str) -> tuple[str, bool | None]:
@@ -211,9 +216,9 @@ def unwrapped(tex: str) -> tuple[str, bool | None]:
     tex = tex.strip()
     for opening, closing, display in _WRAPPERS:
         inner = tex[len(opening) : -len(closing)]
-        if inner and tex.startswith(opening) and tex.endswith(closing) and inner[-1] != "\\":
-            if closing not in inner.replace("\\$", ""):
-                return inner.strip(), display
+        around = inner and tex.startswith(opening) and tex.endswith(closing) and inner[-1] != "\\"
+        if around and closing not in inner.replace("\\$", ""):
+            return inner.strip(), display
     return tex, None
 
 

@@ -48,6 +48,7 @@ __all__ = [
     "TEXT_VERSION",
     "Batch",
     "Tokens",
+    "char_places",
     "char_spans",
     "from_arrow",
     "pack",
@@ -225,10 +226,12 @@ def tokenise(
     What a caller does not need costs time: without `folded` there are no strings of tokens, and without `spans`
     no starts and ends; these arrays are empty then. With neither it is twice as fast; `token_spans` finds some later.
     """
-    data, offsets = read_only(batch.data), read_only(batch.offsets)
-    return Tokens(
-        *kernels.tokenise(data, offsets, _fold_tables() + _command_table(), operators, spans, folded, numbers)
-    )
+    return _tokenise(batch.data, batch.offsets[:-1], batch.offsets[1:], operators, spans, folded, numbers)
+
+
+def _tokenise(data: _U8, begins: _I64, stops: _I64, *options: bool) -> Tokens:
+    tables = _fold_tables() + _command_table()
+    return Tokens(*kernels.tokenise(read_only(data), read_only(begins), read_only(stops), tables, *options))
 
 
 def token_spans(batch: Batch, tokens: Tokens, wanted: _I64) -> _I64:
@@ -236,22 +239,17 @@ def token_spans(batch: Batch, tokens: Tokens, wanted: _I64) -> _I64:
 
     wanted : int64[W], in any order. Only the surroundings of these tokens are read again, a few KB each.
     """
-    if not len(wanted):
-        return np.empty((0, 2), np.int64)
-    places = np.stack([tokens.offsets[:-1], batch.offsets[:-1]], axis=1)
-    places = np.concatenate([places[np.diff(tokens.offsets) > 0], tokens.restarts])
-    places = places[np.lexsort((places[:, 1], places[:, 0]))]
-    found = np.empty((len(wanted), 2), np.int64)
-    order = np.argsort(wanted, kind="stable")
-    parts = np.searchsorted(places[:, 0], wanted[order], side="right") - 1
-    firsts = np.flatnonzero(np.diff(parts, prepend=-1))
-    for part, rows in zip(parts[firsts].tolist(), np.split(order, firsts[1:]), strict=True):
-        token, byte = places[part].tolist()
-        stop = int(batch.offsets[np.searchsorted(batch.offsets, byte, side="right")])
-        stop = min([stop, *places[part + 1 : part + 2, 1].tolist()])
-        piece = tokenise(Batch(batch.data, np.array([byte, stop])), folded=False)
-        found[rows, 0], found[rows, 1] = piece.starts[wanted[rows] - token], piece.ends[wanted[rows] - token]
-    return found
+    filled = np.diff(tokens.offsets) > 0
+    firsts = np.concatenate([tokens.offsets[:-1][filled], tokens.restarts[:, 0]])
+    begins = np.concatenate([batch.offsets[:-1][filled], tokens.restarts[:, 1]])
+    stops = np.append(np.sort(begins), batch.offsets[-1])
+    order = np.lexsort((begins, firsts))
+    parts, rows = np.unique(np.searchsorted(firsts[order], wanted, side="right") - 1, return_inverse=True)
+    begins = begins[order[parts]]
+    ends = batch.offsets[np.searchsorted(batch.offsets, begins, side="right")]
+    pieces = _tokenise(batch.data, begins, np.minimum(ends, stops[parts + 1]), False, True, False, False)
+    numbers = wanted - firsts[order[parts]][rows] + pieces.offsets[rows]
+    return np.stack([pieces.starts[numbers], pieces.ends[numbers]], axis=1)
 
 
 def token_strings(text: str, *, operators: bool = False) -> list[str]:
@@ -271,13 +269,20 @@ def char_spans(text: str | _U8, byte_spans: npt.ArrayLike) -> _I64:
     text : as a string or as its bytes; byte_spans : int[M, 2], relative to the start of the document; borders inside a
     character round up.
     """
+    data = np.frombuffer(text.encode("utf-8", "replace"), np.uint8) if isinstance(text, str) else text
     spans = np.asarray(byte_spans, np.int64).reshape(-1, 2)
-    if isinstance(text, str):
-        text = np.frombuffer(text.encode("utf-8", "replace"), np.uint8)
-    if text.max(initial=0) < 0x80:
-        return spans
-    char_starts = np.flatnonzero((text & 0xC0) != 0x80)
-    return np.searchsorted(char_starts, spans).astype(np.int64)
+    return char_places(Batch(data, np.array([0, len(data)])), np.zeros(len(spans), np.int64), spans)
+
+
+def char_places(batch: Batch, texts: _I64, places: _I64) -> _I64:
+    """The places, int64[M, K], in characters of a text, of places in bytes of the batch; as `char_spans`.
+
+    texts : int64[M], the text of each row of places.
+    """
+    begins = batch.offsets[texts]
+    borders, numbers = np.unique(np.append(places, begins[:, None], axis=1).ravel(), return_inverse=True)
+    counts = kernels.count_characters(read_only(batch.data), borders)[numbers].reshape(len(texts), places.shape[1] + 1)
+    return counts[:, :-1] - counts[:, -1:]
 
 
 # Letters that lower case and NFKD leave apart, and the operators that have a sign of their own.

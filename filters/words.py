@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -109,6 +110,22 @@ def _store(bits: int) -> Any:
 
 
 store64, store16 = _store(64), _store(16)
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def prefetch(_context: Any, _array: Any, _index: Any) -> Any:
+    """Has the memory of array[index] fetched for a later read, while other work goes on; any index is safe."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        number, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+        address = builder.bitcast(builder.gep(array.data, [arguments[1]]), pointer)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        fetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(fetch, [address, number(0), number(3), number(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.void(_array, types.int64), emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]

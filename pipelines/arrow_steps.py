@@ -14,7 +14,8 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
-from pipelines.dataset import encodable, to_json
+from pipelines.dataset import to_json
+from pipelines.files import encodable
 
 SCHEMA = "id string, text string, kept boolean, stage string, reason string, metadata string"
 ROWS = 256  # of a batch that goes back

@@ -19,16 +19,17 @@ import pyarrow as pa
 from filters.errors import AccountingError, InputError, OutputError
 from pipelines import dataset as ds
 from pipelines import keys
+from pipelines.code_seeds import prepare_code_model
+from pipelines.decisions import Artefact
 from pipelines.engine import Engine
 from pipelines.inputs import resolve
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
-from pipelines.recipe import DecontaminateStage, RecallStage
+from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage
 from pipelines.reduces import REDUCTIONS
 from pipelines.sources import read_texts
 from pipelines.stage import (
     KINDS,
-    Artefact,
     KeyTask,
     MapTask,
     StageSpec,
@@ -45,6 +46,8 @@ PUBLIC = {
 }
 EVIDENCE = "evidence"
 SHOWN_UNREAD = 20  # names of files in the manifest that no source takes
+
+Pending = dict[str, tuple[PlannedStage, Artefact]]  # Reduces that the next map applies, in order
 
 
 @dataclass
@@ -71,40 +74,43 @@ class Build:
     def _passes(self, engine: Engine) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []
         current: ds.Dataset | None = None
-        pending: dict[str, Artefact] = {}
+        pending: Pending = {}
         for one in self.plan.passes:
             root = self.plan.work / one.folder
             if not self.plan.is_done(one):
                 self._run_pass(engine, one, self._task(one, current, pending))
             done = orjson.loads((root / "done.json").read_bytes())
             if one.kind == "reduce":
-                decision = ds.Dataset.load(root / "decision")
-                pending[one.stages[-1].name] = Artefact(str(decision.root), decision.digest)
+                [stage] = one.stages
+                pending[stage.name] = stage, Artefact(str(root), ds.Dataset.load(root / "decision").digest)
             else:
                 current, pending = ds.Dataset.load(root / "kept"), {}
                 results.append({"pass": one.folder, **done})
         return results
 
-    def _task(self, one: Pass, current: ds.Dataset | None, pending: dict[str, Artefact]) -> Task:
+    def _task(self, one: Pass, current: ds.Dataset | None, pending: Pending) -> Task:
         out = self.plan.work / one.folder
         if one.kind == "reduce":
             assert current is not None
             [stage] = one.stages
-            assert stage.config is not None
-            return KeyTask(out, StageSpec(stage.name, stage.config), current, tuple(pending.values()))
+            before = tuple(self._spec(earlier, pending) for earlier, _ in pending.values())
+            return KeyTask(out, self._spec(stage, {}), current, before)
         specs = tuple(self._spec(s, pending) for s in one.stages if s.config is not None)
         if current is None:
             return MapTask(out, specs, tuple(self.plan.recipe.sources), self.plan.groups)
         return MapTask(out, specs, source=current)
 
-    def _spec(self, stage: PlannedStage, pending: dict[str, Artefact]) -> StageSpec:
+    def _spec(self, stage: PlannedStage, pending: Pending) -> StageSpec:
         assert stage.config is not None
-        artefact = pending.get(stage.name)
+        artefact = None
         if isinstance(stage.config, RecallStage):
             artefact = prepare_model(self.plan, stage, self.events)
+        elif isinstance(stage.config, CodeStage):
+            artefact = _artefact(prepare_code_model(self.plan, stage, self.events), "model.json")
         elif isinstance(stage.config, DecontaminateStage):
             artefact = prepare_index(self.plan, stage, self.events)
-        return StageSpec(stage.name, stage.config, artefact)
+        _, reduced = pending.get(stage.name, (stage, None))
+        return StageSpec(stage.name, stage.config, artefact, reduced)
 
     def _run_pass(self, engine: Engine, one: Pass, task: Task) -> None:
         started = time.perf_counter()
@@ -134,7 +140,7 @@ class Build:
         found.save(REDUCTIONS[task.stage.name].schema)
         table = engine.reduce(task.stage, found)
         save_table(task.out / "decision", one.key, table)
-        return {"keys": found.rows, "removed": dict(Counter(table["reason"].to_pylist()))}
+        return {"keys": found.rows, "decided": table.num_rows}
 
     def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
         totals = check_accounts(results)
@@ -261,7 +267,7 @@ def prepare_index(plan: Plan, stage: PlannedStage, events: Events) -> Artefact:
         events.note("indexing the benchmarks")
         fields = {str(k): v for k, v in config.fields.items()} if config.fields else None
         items = load_benchmarks(keys.benchmark_paths(config, plan.base), fields)
-        index = build_index(items, config.ngram)
+        index = build_index(items, config.ngram, config.near_ngram)
         root.mkdir(parents=True, exist_ok=True)
         tmp = root / "index.tmp"
         with ds.writing(root):

@@ -10,6 +10,9 @@ import click
 from filters.errors import MathcorpusError, UsageError
 from pipelines.cli_benchmarks import benchmarks
 from pipelines.cli_decontaminate import decontaminate
+from pipelines.cli_extract import extract
+from pipelines.cli_recall import recall
+from pipelines.cli_selftest import selftest
 
 if TYPE_CHECKING:
     from pipelines.plan import Plan
@@ -45,6 +48,9 @@ def main() -> None:
 
 main.add_command(benchmarks)
 main.add_command(decontaminate)
+main.add_command(extract)
+main.add_command(recall)
+main.add_command(selftest)
 
 _RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
 _OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder of the build.  [default: out/NAME]")

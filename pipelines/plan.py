@@ -6,13 +6,14 @@ key of its last stage; what it leaves on disk is used again as long as that key 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filters.errors import InputError
 from pipelines import keys
 from pipelines.inputs import InputFile, group_files, inventory, unread_files
-from pipelines.recipe import DecontaminateStage, RecallStage, Recipe, Stage, stage_name
+from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, stage_name
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import INGEST
 
@@ -95,13 +96,17 @@ def make_plan(recipe: Recipe, base: Path, out: Path) -> Plan:
     if not files:
         msg = "the recipe's sources hold no files"
         raise InputError(msg)
+    return plan_of(recipe, base, out, files, unread_files(recipe, base, files))
+
+
+def plan_of(recipe: Recipe, base: Path, out: Path, files: Sequence[InputFile], unread: Sequence[str]) -> Plan:
+    """The plan of a recipe on files that were found before; `unread` are those that no source takes."""
     planned = _planned_stages(recipe, base, files)
     groups = tuple(group_files(files, recipe.shard_mb))
-    unread = tuple(unread_files(recipe, base, files))
-    return Plan(recipe, base, out, tuple(files), unread, tuple(_cut(planned)), groups)
+    return Plan(recipe, base, out, tuple(files), tuple(unread), tuple(_cut(planned)), groups)
 
 
-def _planned_stages(recipe: Recipe, base: Path, files: list[InputFile]) -> list[PlannedStage]:
+def _planned_stages(recipe: Recipe, base: Path, files: Sequence[InputFile]) -> list[PlannedStage]:
     planned = [PlannedStage(INGEST, keys.ingest_key(recipe, files))]
     for config in recipe.stages:
         need = _need(config, base, recipe.seed)
@@ -113,6 +118,8 @@ def _planned_stages(recipe: Recipe, base: Path, files: list[InputFile]) -> list[
 def _need(config: Stage, base: Path, seed: int) -> str | None:
     if isinstance(config, RecallStage):
         return keys.model_key(config, base, seed)
+    if isinstance(config, CodeStage):
+        return keys.code_model_key(config, base)
     if isinstance(config, DecontaminateStage):
         return keys.index_key(config, base)
     return None

@@ -31,19 +31,19 @@ class _Source(Model):
 
 
 class WarcSource(_Source):
-    """WARC files (.warc, .warc.gz): every response record is a document."""
+    """WARC files (.warc, .warc.gz, .warc.zst): every response record is a document."""
 
     format: Literal["warc"]
 
 
 class WetSource(_Source):
-    """WET files (.wet, .wet.gz): every conversion record is a document, its text taken as it is."""
+    """WET files (.wet, .wet.gz, .wet.zst): every conversion record is a document, its text taken as it is."""
 
     format: Literal["wet"]
 
 
 class HtmlSource(_Source):
-    """HTML files (.html, .htm, .xhtml), one document each."""
+    """HTML files (.html, .htm, .xhtml, perhaps with .gz or .zst), one document each."""
 
     format: Literal["html"]
 
@@ -52,7 +52,7 @@ class _Rows(_Source):
     text_field: str = Field(default="text", description="the column that holds the text")
     id_field: str = Field(default="id", description="the column that holds the input's own id, kept as source_id")
     url_field: str = Field(default="url", description="the column that holds the address")
-    html: bool = Field(default=False, description="true where the text column holds HTML")
+    html: bool = Field(default=False, description="true where the text column holds HTML, as text or as bytes")
     ids: Literal["origin", "record"] = Field(
         default="origin",
         description="origin: ids come from file and record; record: from the input's own id (repeats are removed)",
@@ -72,12 +72,12 @@ class ParquetSource(_Rows):
 
 
 class TextSource(_Source):
-    """Folders of books: LaTeX, Markdown or plain text, one document a file."""
+    """Folders of books: LaTeX, Markdown, AsciiDoc, XML, plain text or EPUB, one document a file."""
 
     format: Literal["text"]
     source: SourceKind = "book"
     extensions: tuple[str, ...] = Field(
-        default=(".tex", ".md", ".markdown", ".rst", ".txt"),
+        default=(".tex", ".md", ".markdown", ".rst", ".adoc", ".asc", ".ptx", ".cnxml", ".txt", ".epub"),
         description="files to take; the others are not read",
     )
 
@@ -122,11 +122,14 @@ class _Stage(Model):
 
 
 class ExtractStage(_Stage):
-    """Main content of web pages, by resiliparse; other documents pass."""
+    """Main content of web pages as Markdown, with every formula; other documents pass."""
 
     stage: Literal["extract"]
     checkpoint: bool = True  # the dearest map of a build
     main_content: bool = Field(default=True, description="false keeps navigation and footers")
+    first_pass: bool = Field(
+        default=False, description="true leaves pages without a sign of mathematics alone, as no_math_signs"
+    )
 
 
 class LanguageStage(_Stage):
@@ -143,6 +146,10 @@ class RecallStage(_Stage):
     positive: str | list[str] = Field(default_factory=list, description="seeds that are mathematics (JSONL or Parquet)")
     negative: str | list[str] = Field(default_factory=list, description="seeds that are not")
     model: str | None = Field(default=None, description="a fastText .bin to use instead of training one")
+    books: Literal["sections", "whole"] = Field(
+        default="sections",
+        description="sections: books are scored and kept by section and chapter; whole: as pages are",
+    )
     text_field: str = Field(default="text", description="the seeds' text column")
     threshold: Share | dict[SourceKind, Share] = Field(
         default=0.5, description="least math_score that stays; one number, or one for each kind of source"
@@ -162,14 +169,41 @@ class RecallStage(_Stage):
         return self
 
 
+class CodeStage(_Stage):
+    """Mathematical source code by rules and a classifier of its own; stands before recall, which then leaves code."""
+
+    stage: Literal["code"]
+    seeds: str | list[str] = Field(default_factory=list, description="labelled source files (JSONL or Parquet)")
+    model: str | None = Field(default=None, description="a model.json to use instead of training one")
+    text_field: str = Field(default="text", description="the seeds' text column")
+    path_field: str = Field(default="path", description="the seeds' column with the path of the file")
+    label_field: str = Field(default="project_is_math", description="the seeds' column that is true for mathematics")
+    group_field: str = Field(default="package", description="the seeds' package: no word of one package is learnt")
+    threshold: Share = Field(default=0.5, description="least math_score that stays")
+    library_threshold: Share = Field(default=0.1, description="the same for files of a known numerical library")
+    max_bytes: int = Field(default=1 << 20, ge=1, description="larger files go as too_large")
+    max_digit_share: Share = Field(default=0.7, description="characters that are digits, above it digits")
+
+    @model_validator(mode="after")
+    def _seeds_or_model(self) -> CodeStage:
+        if self.model is None and not self.seeds:
+            msg = "code needs seeds, or a model"
+            raise ValueError(msg)
+        return self
+
+
 class QualityStage(_Stage):
     """Rules that do not kill mathematics: nothing on braces, digits or short lines alone."""
 
     stage: Literal["quality"]
-    min_tokens: int = Field(default=40, ge=0, description="shorter documents go as too_short")
-    max_number_share: Share = Field(default=0.6, description="tokens that are numbers, above it number_junk")
-    max_repeated_line_share: Share = Field(default=0.4, description="characters in repeated lines of 20 or more")
+    min_tokens: int = Field(default=20, ge=0, description="shorter documents go as too_short")
+    max_number_share: Share = Field(default=0.6, description="numbers of no formula or table; above it number_junk")
+    max_repeated_line_share: Share = Field(default=0.4, description="characters in lines there a third time or more")
     max_link_line_share: Share = Field(default=0.8, description="lines of few words and no formula, above it link_list")
+    max_stamp_line_share: Share = Field(default=0.6, description="lines with a date, time or address: log_lines")
+    max_boilerplate_share: Share = Field(default=0.5, description="characters in lines of boilerplate")
+    max_spam_share: Share = Field(default=0.03, description="entries of the list of spam for each token")
+    max_adult_share: Share = Field(default=0.02, description="entries of the list of adult text for each token")
 
 
 class ExactDedupStage(_Stage):
@@ -193,18 +227,35 @@ class MinhashDedupStage(_Stage):
 
 
 class DecontaminateStage(_Stage):
-    """Benchmark text: a shared 13-gram, and the LCS of the window around it above the threshold."""
+    """Benchmark text: a shared 13-gram, and the LCS of the window around it above the threshold.
+
+    A Reduce: stock phrases are counted over all documents that come here.
+    """
 
     stage: Literal["decontaminate"]
     against: str | list[str] = Field(description="folders NAME/SPLIT.jsonl[.gz], files, or names of the registry")
-    fields: dict[Literal["question", "solution"], list[str]] | None = Field(
+    fields: dict[Literal["question", "solution", "option"], list[str]] | None = Field(
         default=None, description="columns of the benchmarks, where the defaults do not fit"
     )
-    ngram: int = Field(default=13, ge=2, le=64, description="tokens of an anchor")
+    rule: Literal["qwen-math", "qwen2-formula"] = Field(
+        default="qwen-math", description="qwen2-formula needs no anchor, but refuses texts above 1,024 tokens"
+    )
+    ngram: int = Field(default=13, ge=1, le=64, description="tokens of an anchor")
     window_slack: Share = Field(default=0.25, description="share of the item's length added on each side")
     lcs_threshold: Share = Field(default=0.6, description="contaminated strictly above it")
+    inclusive: bool = Field(default=False, description="contaminated at the threshold, too")
     short: bool = Field(default=True, description="items shorter than an anchor match as a whole")
+    word_threshold: float = Field(
+        default=0.33, ge=-1, le=1, description="share of the words up to which a match is for review"
+    )
+    short_signs: bool = Field(default=True, description="with other operators they are look-alikes")
+    short_anywhere: bool = Field(default=False, description="they match in the middle of a sentence, too")
     near: bool = Field(default=True, description="find look-alikes as well: class `near`")
+    near_ngram: int = Field(default=7, ge=1, le=64, description="tokens of an anchor of look-alikes")
+    near_masked: bool = Field(default=True, description="anchors with numbers masked are theirs, too")
+    stock_documents: int = Field(
+        default=50, ge=1, description="documents in which an n-gram convicts nothing that make it a stock phrase"
+    )
     profile: Literal["web", "posttrain"] = Field(
         default="web", description="posttrain removes `near` too; web keeps them, with their evidence"
     )
@@ -229,6 +280,7 @@ class DatatroveStage(_Stage):
 Stage = Annotated[
     ExtractStage
     | LanguageStage
+    | CodeStage
     | RecallStage
     | QualityStage
     | ExactDedupStage

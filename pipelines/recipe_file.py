@@ -6,13 +6,15 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from filters.errors import InputError, RecipeError
 from pipelines.recipe import Model, Recipe, Source, Stage
+
+M = TypeVar("M", bound=Model)
 
 _PARAM = re.compile(r"\$\{(\w+)\}")
 
@@ -22,16 +24,26 @@ def load_recipe(path: Path, settings: Mapping[str, str] | None = None) -> Recipe
 
     Raises RecipeError, naming file, line and key, where it does not validate; InputError where it cannot be read.
     """
+    return load_model_of(Recipe, path, settings)
+
+
+def load_model_of(kind: type[M], path: Path, settings: Mapping[str, str] | None = None) -> M:
+    """A recipe of any kind that has params and sources; errors as of `load_recipe`."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot read the recipe ({error.strerror if isinstance(error, OSError) else 'not UTF-8'})"
         raise InputError(msg) from error
-    return parse_recipe(text, path, settings or {})
+    return parse_model_of(kind, text, path, settings or {})
 
 
 def parse_recipe(text: str, path: Path, settings: Mapping[str, str]) -> Recipe:
     """The recipe in a YAML text; `path` is for messages."""
+    return parse_model_of(Recipe, text, path, settings)
+
+
+def parse_model_of(kind: type[M], text: str, path: Path, settings: Mapping[str, str]) -> M:
+    """A recipe of any kind in a YAML text; `path` is for messages."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
@@ -40,15 +52,15 @@ def parse_recipe(text: str, path: Path, settings: Mapping[str, str]) -> Recipe:
         msg = f"{path}:{line}: not YAML: {getattr(error, 'problem', None) or error}"
         raise RecipeError(msg) from error
     if not isinstance(root, yaml.MappingNode):
-        msg = f"{path}:1: a recipe is a mapping with the keys {_listed(Recipe)}"
+        msg = f"{path}:1: a recipe is a mapping with the keys {_listed(kind)}"
         raise RecipeError(msg)
     _refuse_repeated_keys(root, path)
     data = yaml.safe_load(text)
     params = _params(data, settings, path)
     try:
-        return Recipe.model_validate(_substitute(data, params, root, path))
+        return kind.model_validate(_substitute(data, params, root, path))
     except ValidationError as error:
-        raise RecipeError(_explain(error, root, path)) from error
+        raise RecipeError(_explain(error, root, path, kind)) from error
 
 
 def _params(data: dict[str, Any], settings: Mapping[str, str], path: Path) -> dict[str, str]:
@@ -98,12 +110,12 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
             _refuse_repeated_keys(value, path)
 
 
-def _explain(error: ValidationError, root: yaml.MappingNode, path: Path) -> str:
+def _explain(error: ValidationError, root: yaml.MappingNode, path: Path, kind: type[Model]) -> str:
     first = error.errors()[0]
     node, keys = _locate(root, first["loc"])
     found, text = first.get("input"), str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
-        text = f"unknown key{_hint(str(first['loc'][-1]), _allowed(first['loc']))}"
+        text = f"unknown key{_hint(str(first['loc'][-1]), _allowed(first['loc'], kind))}"
     elif first["type"] == "union_tag_invalid":
         found = first["ctx"]["tag"]
         tags = re.findall(r"'(\w+)'", str(first["ctx"]["expected_tags"]))
@@ -134,14 +146,18 @@ def _locate(root: yaml.Node, loc: tuple[int | str, ...]) -> tuple[yaml.Node, lis
     return node, keys
 
 
-def _allowed(loc: tuple[int | str, ...]) -> list[str]:
+def _allowed(loc: tuple[int | str, ...], kind: type[Model]) -> list[str]:
     for field, union in (("stages", Stage), ("sources", Source)):
         if loc[0] == field and len(loc) > 2:
             key = "stage" if field == "stages" else "format"
             for model in get_args(get_args(union)[0]):
                 if loc[2] in get_args(model.model_fields[key].annotation):
                     return sorted(model.model_fields)
-    return sorted(Recipe.model_fields)
+    within = kind
+    for part in loc[:-1]:
+        inner = within.model_fields[part].annotation if part in within.model_fields else None
+        within = next((m for m in (inner, *get_args(inner)) if isinstance(m, type) and issubclass(m, Model)), within)
+    return sorted(within.model_fields)
 
 
 def _listed(model: type[Model]) -> str:

@@ -97,6 +97,7 @@ def steps(name: str) -> tuple[Step, ...]:
     return tuple(key or (int(index) if index else None) for index, key in _STEP.findall(name))
 
 
+@lru_cache(maxsize=4096)
 def pattern(place: str) -> str:
     """The field that a place belongs to: `messages[].content` for `messages[2].content`."""
     return _PLACE.sub("[]", place)

@@ -27,6 +27,7 @@ from pipelines.row_texts import I64, Singles, TextBatch, batch_of, joined
 PART_BYTES = 1 << 26  # of Parquet in one unit of work
 BATCH_BYTES = 1 << 19  # of text read at a time; see row_blocks.BLOCK_BYTES
 _MAX_ROWS = 1 << 13  # of a batch: rows without text are cheap, but not free
+_RELEASED_BYTES = 1 << 25  # of a row group, behind which Arrow gives back what it keeps: a dictionary, a large page
 _BUFFER_BYTES = 1 << 18  # of a column chunk held at a time, which is as large as its row group otherwise
 
 
@@ -79,14 +80,14 @@ def read_parquet(file: RowFile, groups: Sequence[int], fields: Fields, id_field:
         ids = _Ids(file, groups, id_field)
         first = 0
         try:
-            for group in groups:
-                rows = _batch_rows(parquet.metadata.row_group(group), columns)
-                for batch in parquet.iter_batches(rows, [group], columns, use_threads=False):
+            for number in groups:
+                group = parquet.metadata.row_group(number)
+                for batch in parquet.iter_batches(_batch_rows(group, columns), [number], columns, use_threads=False):
                     for piece in _pieces(batch):
                         yield arrow_texts(piece, first, fields, ids.of)
                         first += piece.num_rows
-                del batch, piece
-                pa.default_memory_pool().release_unused()
+                if group.total_byte_size > _RELEASED_BYTES:
+                    pa.default_memory_pool().release_unused()
         except (OSError, pa.ArrowException) as error:
             raise unreadable(file, error) from error
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from decontam.evidence import evidence_lines
+from decontam.evidence import evidence_line
 from decontam.match import KINDS, Match, Scan, scan_batch
 from decontam.stock import match_of
 from pipelines.files import encodable
@@ -122,9 +122,7 @@ def evidence(index: Index, batch: TextBatch, text: int, matches: Sequence[Match]
     identity = batch.identify(text)
     name = None if identity is None else encodable(str(identity))
     content, place = batch.text(text), batch.place(text)
-    return [
-        {**line, "text_field": place} for match in matches for line in evidence_lines(index, content, [match], name, "")
-    ]
+    return [{**evidence_line(index, content, match, name, ""), "text_field": place} for match in matches]
 
 
 def located(line: dict[str, Any], origin: str) -> dict[str, Any]:

@@ -72,10 +72,10 @@ class Tally:
         by_field: dict[str, list[str]] = {}
         by_benchmark: dict[tuple[str, str], list[str]] = {}
         for hit in hits:
-            item = self.index.items[hit.match.item]
-            self.items.add((item.benchmark, item.split, item.row))
+            benchmark = hit.line["benchmark"], hit.line["split"]
+            self.items.add((*benchmark, hit.line["item"]))
             by_field.setdefault(pattern(hit.place), []).append(hit.match.kind)
-            by_benchmark.setdefault((item.benchmark, item.split), []).append(hit.match.kind)
+            by_benchmark.setdefault(benchmark, []).append(hit.match.kind)
             if len(self.first) < SHOWN:
                 self.first.append(hit.line)
         for text_field, found in by_field.items():

@@ -103,8 +103,10 @@ class TextBatch:
     def texts_by_field(self) -> Counter[str]:
         """How many texts each field has."""
         counts = Counter(pattern(single.place) for single in self.singles)
-        for name, count in zip(self.fields, np.bincount(self.paths[: self._plain]).tolist(), strict=False):
-            counts.update({pattern(name): count} if count else {})
+        plain = [self._plain] if len(self.fields) == 1 else np.bincount(self.paths[: self._plain]).tolist()
+        for name, count in zip(self.fields, plain, strict=False):
+            if count:
+                counts[pattern(name)] += count
         return counts
 
     @property

@@ -19,16 +19,20 @@ import pyarrow.parquet as pq
 from datatrove.data import Document, Media, MediaType
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
+from filters.charset import decode
+from filters.epub import epub_text
 from filters.errors import InputError
-from filters.html import decode, looks_like_html
+from filters.html import looks_like_html
 from pipelines.dataset import RESERVED, document_id
+from pipelines.http_bodies import TOO_LARGE, decoded, limited
 from pipelines.inputs import InputFile
 from pipelines.recipe import MEGABYTE, JsonlSource, ParquetSource, Source
-from pipelines.streams import lines, open_chunks
+from pipelines.streams import BrokenStreamError, lines, open_chunks
 
 HTTP_OK = 200
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
 _PARQUET_ROWS = 64
+_TRUNCATED_RECORD = "truncated_record"
 SEED_MAX_BYTES = 20 * MEGABYTE
 
 
@@ -96,11 +100,11 @@ def _archive(
     kinds: set[str],
     convert: Callable[[Source, str, WarcRecord], Document | Rejected],
 ) -> Records:
-    position = 0
+    position, empty = 0, True
     with Path(file.path).open("rb") as stream:
         try:
             for record in ArchiveIterator(stream, record_types=WarcRecordType.any_type, parse_http=True):
-                position = record.stream_pos
+                position, empty = record.stream_pos, False
                 if str(record.record_type) in kinds:
                     yield convert(source, f"{file.origin}#{position}", record)
                 else:
@@ -109,13 +113,12 @@ def _archive(
             origin = f"{file.origin}#after-{position}"
             yield Rejected(_document(source, origin, problem=str(error)), "broken_archive")
             return
-    if not position and not skipped:
+    if empty:
         yield Rejected(_document(source, f"{file.origin}#0"), "no_records")
 
 
 def _page(source: Source, origin: str, record: WarcRecord) -> Document | Rejected:
     url = record.headers.get("WARC-Target-URI")
-    size = record.content_length
     doc = _document(source, origin, url=url, source_id=record.headers.get("WARC-Record-ID"))
     if date := record.headers.get("WARC-Date"):
         doc.metadata["date"] = date
@@ -124,30 +127,33 @@ def _page(source: Source, origin: str, record: WarcRecord) -> Document | Rejecte
     mime = (record.http_content_type or "").lower()
     if mime and mime not in _HTML_TYPES:
         return Rejected(doc, f"not_html:{mime}")
-    data = _body(record, _max_bytes(source))
-    if data is None:
-        return Rejected(doc, "too_large")
-    if len(data) < size:
-        return Rejected(doc, "truncated_record")
-    if not looks_like_html(data):
-        return Rejected(doc, "not_html")
-    return _with_html(doc, data, record.http_charset)
+    headers: Any = record.http_headers or {}
+    try:
+        data = _body(record, _max_bytes(source))
+        transfer, encodings = headers.get("Transfer-Encoding") or "", headers.get("Content-Encoding") or ""
+        data = decoded(data, transfer, encodings, _max_bytes(source))
+    except BrokenStreamError as error:
+        return Rejected(doc, error.reason)
+    return _with_html(doc, data, record.http_charset) if looks_like_html(data) else Rejected(doc, "not_html")
 
 
 def _conversion(source: Source, origin: str, record: WarcRecord) -> Document | Rejected:
-    size = record.content_length
     doc = _document(source, origin, url=record.headers.get("WARC-Target-URI"))
-    data = _body(record, _max_bytes(source))
-    if data is None:
-        return Rejected(doc, "too_large")
+    try:
+        return _with_text(doc, _body(record, _max_bytes(source)))
+    except BrokenStreamError as error:
+        return Rejected(doc, error.reason)
+
+
+def _body(record: WarcRecord, limit: int) -> bytes:
+    """The record's payload; raises BrokenStreamError where it is longer than the limit, or breaks off."""
+    if record.content_length > limit:  # it is not read then
+        raise BrokenStreamError(TOO_LARGE)
+    size = record.content_length  # reading changes it
+    data = bytes(record.reader.read())
     if len(data) < size:
-        return Rejected(doc, "truncated_record")
-    return _with_text(doc, data)
-
-
-def _body(record: WarcRecord, limit: int) -> bytes | None:
-    """The record's payload, or None where it is longer than the limit (then it is not read)."""
-    return None if record.content_length > limit else bytes(record.reader.read())
+        raise BrokenStreamError(_TRUNCATED_RECORD)
+    return data
 
 
 def _with_text(doc: Document, data: bytes) -> Document | Rejected:
@@ -165,19 +171,26 @@ def _with_text(doc: Document, data: bytes) -> Document | Rejected:
 
 def _read_html(source: Source, file: InputFile, _: Counter[str]) -> Records:
     doc = _document(source, file.origin, path=file.name)
-    if file.size > _max_bytes(source):
-        yield Rejected(doc, "too_large")
+    try:
+        data = limited(open_chunks(Path(file.path)), _max_bytes(source))
+    except BrokenStreamError as error:
+        yield Rejected(doc, error.reason)
         return
-    data = Path(file.path).read_bytes()
     yield _with_html(doc, data, None) if looks_like_html(data) else Rejected(doc, "not_html")
 
 
 def _read_text(source: Source, file: InputFile, _: Counter[str]) -> Records:
     doc = _document(source, file.origin, path=file.name)
     if file.size > _max_bytes(source):
-        yield Rejected(doc, "too_large")
+        yield Rejected(doc, TOO_LARGE)
+        return
+    data = Path(file.path).read_bytes()
+    if not file.name.endswith(".epub"):
+        yield _with_text(doc, data)
+    elif (text := epub_text(data)) is None:
+        yield Rejected(doc, "broken_epub")
     else:
-        yield _with_text(doc, Path(file.path).read_bytes())
+        yield _with_text(doc, text.encode())
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -238,16 +251,23 @@ def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) 
         if own_id is None:
             return Rejected(doc, "no_id")
         doc.id = document_id(f"{source.name}:{own_id}")
-    if not isinstance(text, str):
-        return Rejected(doc, "no_text" if text is None else f"text_is_{type(text).__name__}")
-    if len(text) > _max_bytes(source):
-        return Rejected(doc, "too_large")
-    if not text.strip():
-        return Rejected(doc, "empty")
+    if problem := _problem(text, source):
+        return Rejected(doc, problem)
+    if isinstance(text, bytes):
+        return _with_html(doc, text, None)
     if source.html:
         return _with_html(doc, text.encode("utf-8", "replace"), "utf-8")
     doc.text = text
     return doc
+
+
+def _problem(text: object, source: JsonlSource | ParquetSource) -> str | None:
+    """Why a value is no text, if it is none."""
+    if not (isinstance(text, str) or (source.html and isinstance(text, bytes))):
+        return "no_text" if text is None else f"text_is_{type(text).__name__}"
+    if len(text) > _max_bytes(source):
+        return TOO_LARGE
+    return None if text.strip() else "empty"
 
 
 _READERS: dict[str, Callable[[Any, InputFile, Counter[str]], Records]] = {
@@ -266,19 +286,26 @@ def read_texts(paths: list[Path], text_field: str) -> list[str]:
 
     For seeds and the like, which a person chose: there a broken row is a mistake to mend, not data to count.
     """
-    texts: list[str] = []
+    return [text for text, _ in read_seeds(paths, text_field)]
+
+
+def read_seeds(paths: list[Path], text_field: str) -> list[tuple[str, str]]:
+    """(text, url) of the rows of JSONL or Parquet files, as `read_texts`; "" where a row has no url."""
+    seeds: list[tuple[str, str]] = []
     for path in paths:
-        for where, row in _seed_rows(path):
+        for where, row in seed_rows(path):
             text = row.get(text_field) if isinstance(row, dict) else None
             if not isinstance(text, str):
                 found = ", ".join(row) if isinstance(row, dict) else type(row).__name__
                 msg = f"{path}: {where}: no text in {text_field!r} (it has {found}); name the column with text_field"
                 raise InputError(msg)
-            texts.append(text)
-    return texts
+            url = row.get("url")
+            seeds.append((text, url if isinstance(url, str) else ""))
+    return seeds
 
 
-def _seed_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def seed_rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """(where, row) of a JSONL or Parquet file; InputError at a line that is no JSON."""
     if path.name.endswith(".parquet"):
         for number, row in enumerate(pq.read_table(path).to_pylist()):
             yield f"row {number}", row

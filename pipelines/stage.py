@@ -24,23 +24,17 @@ from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from filters.errors import AccountingError, UsageError
 from pipelines import dataset as ds
-from pipelines.decisions import ApplyDecision, Decision, document_key, load_decision
+from pipelines.decisions import Artefact
 from pipelines.inputs import InputFile
 from pipelines.recipe import DatatroveStage, Source, Stage
 from pipelines.reduces import REDUCTIONS
 from pipelines.sources import Rejected, read_file
 
 INGEST = "ingest"
-_KEY_BATCH = 64
+DEFAULT_THRESHOLD = 0.5  # of a kind of source that the recipe does not name
+_KEY_DOCUMENTS = 64  # of which keys are made together,
+_KEY_CHARS = 1 << 24  # or so many characters: bounds memory where documents are large
 KINDS = {"kept": ds.DOCUMENTS, "removed": ds.REMOVED, "ledger": ds.LEDGER, "evidence": ds.EVIDENCE}
-
-
-@dataclass(frozen=True)
-class Artefact:
-    """A file that a stage needs (model, index), by its digest; or the folder of a decision."""
-
-    path: str
-    digest: str
 
 
 @dataclass(frozen=True)
@@ -50,20 +44,21 @@ class StageSpec:
     name: str
     config: Stage
     artefact: Artefact | None = None
+    reduced: Artefact | None = None  # what its Reduce decided, if it is one
 
 
 def build_steps(spec: StageSpec) -> list[PipelineStep]:
     """The datatrove steps of a stage, made anew in every task. Heavy objects live in caches of the process."""
     if spec.name in REDUCTIONS:
-        assert spec.artefact is not None
-        return [ApplyDecision(spec.name, spec.artefact.path, spec.artefact.digest)]
-    return [_STEPS[spec.config.stage](spec.config, spec.artefact)]
+        return [REDUCTIONS[spec.name].apply(spec.config, spec.artefact, spec.reduced)]
+    steps = [_STEPS[spec.config.stage](spec.config, spec.artefact)]
+    return [_books(spec.config, spec.artefact), *steps] if getattr(spec.config, "books", None) == "sections" else steps
 
 
 def _extract(config: Any, _: Artefact | None) -> PipelineStep:
     from filters.html import Extract
 
-    return Extract(main_content=config.main_content)
+    return Extract(main_content=config.main_content, first_pass=config.first_pass)
 
 
 def _language(config: Any, _: Artefact | None) -> PipelineStep:
@@ -79,20 +74,29 @@ def _recall(config: Any, model: Artefact | None) -> PipelineStep:
     return Recall(model.path, model.digest, config.threshold)
 
 
+def _books(config: Any, model: Artefact | None) -> PipelineStep:
+    from filters.books import Books
+    from filters.classifier import load_model
+
+    assert model is not None
+    path, sha256, limit = model.path, model.digest, config.threshold
+    limit = limit.get("book", DEFAULT_THRESHOLD) if isinstance(limit, dict) else limit
+    return Books(lambda texts: load_model(path, sha256).scores(texts).tolist(), limit)
+
+
+def _code(config: Any, model: Artefact | None) -> PipelineStep:
+    from filters.code import Code
+    from filters.code_rules import CodeLimits
+
+    assert model is not None
+    limits = CodeLimits(config.max_bytes, config.max_digit_share)
+    return Code(model.path, model.digest, config.threshold, config.library_threshold, limits)
+
+
 def _quality(config: Any, _: Artefact | None) -> PipelineStep:
     from filters.quality import Quality, QualityParams
 
     return Quality(QualityParams(**config.model_dump(exclude={"stage", "checkpoint"})))
-
-
-def _decontaminate(config: Any, index: Artefact | None) -> PipelineStep:
-    from decontam.params import DecontaminationParams
-    from decontam.step import PROFILES, Decontaminate
-
-    assert index is not None
-    names = ("ngram", "window_slack", "lcs_threshold", "short", "near")
-    params = DecontaminationParams(**{n: getattr(config, n) for n in names})
-    return Decontaminate(index.path, index.digest, params, actions=PROFILES[config.profile])
 
 
 def _tokens(_config: Any, _: Artefact | None) -> PipelineStep:
@@ -104,9 +108,9 @@ def _tokens(_config: Any, _: Artefact | None) -> PipelineStep:
 _STEPS: dict[str, Callable[[Any, Artefact | None], PipelineStep]] = {
     "extract": _extract,
     "language": _language,
+    "code": _code,
     "recall": _recall,
     "quality": _quality,
-    "decontaminate": _decontaminate,
     "tokens": _tokens,
     "datatrove": lambda config, _: load_filter(config),
 }
@@ -240,7 +244,7 @@ class MapTask:
         counts = [{"stage": m.name, "in": m.entered, "kept": m.kept, "removed": dict(m.removed)} for m in meters]
         before = [0.0, *(m.seconds for m in meters)]
         cost = {m.name: round(m.seconds - b, 4) for m, b in zip(meters, before, strict=False)}
-        _finish(self.out, rank, {"shards": shards, "counts": counts, "skipped": dict(skipped)}, started, cost)
+        finish(self.out, rank, {"shards": shards, "counts": counts, "skipped": dict(skipped)}, started, cost)
 
     def _chain(
         self, rank: int, writers: dict[str, ds.ShardWriter], skipped: Counter[str]
@@ -298,12 +302,12 @@ def _leave(stream: Iterator[Document], meter: _Meter, recorder: _Recorder | None
 
 @dataclass(frozen=True)
 class KeyTask:
-    """The first half of a Reduce: a row for each document that earlier decisions leave."""
+    """The first half of a Reduce: keys of the documents that `pending`, earlier Reduces behind the same map, leave."""
 
     out: Path
     stage: StageSpec
     source: ds.Dataset
-    pending: tuple[Artefact, ...] = ()
+    pending: tuple[StageSpec, ...] = ()
 
     @property
     def ranks(self) -> int:
@@ -313,31 +317,34 @@ class KeyTask:
     def run(self, rank: int) -> None:
         """Writes the keys of one shard and commits them."""
         started = time.perf_counter(), time.process_time()
-        reduction = REDUCTIONS[self.stage.name]
-        name = f"{rank:05d}.parquet"
-        batch: list[Document] = []
-        tables: list[pa.Table] = []
-        decisions = [load_decision(a.path, a.digest) for a in self.pending]
-        for doc in ds.read_documents(self.source.root, self.source.shards[rank]):
-            if not _removed(doc, decisions):
-                batch.append(doc)
-            if len(batch) == _KEY_BATCH:
-                tables.append(reduction.keys(batch, self.stage.config))
-                batch = []
-        if batch:
-            tables.append(reduction.keys(batch, self.stage.config))
-        table = pa.concat_tables(tables) if tables else reduction.schema.empty_table()
-        shard = _write_table(self.out / "keys", name, table)
+        stage, reduction = self.stage, REDUCTIONS[self.stage.name]
+        docs = ds.read_documents(self.source.root, self.source.shards[rank])
+        for spec in self.pending:
+            for step in build_steps(spec):
+                docs = step.run(docs, rank, self.ranks)
+        tables = [reduction.keys(batch, stage.config, stage.artefact) for batch in _batches(docs)]
+        table = pa.concat_tables([reduction.schema.empty_table(), *tables])
+        shard = write_table(self.out / "keys", f"{rank:05d}.parquet", table)
         cost = {self.stage.name: round(time.process_time() - started[1], 4)}
-        _finish(self.out, rank, {"shards": {"keys": asdict(shard)}}, started, cost)
+        finish(self.out, rank, {"shards": {"keys": asdict(shard)}}, started, cost)
 
 
-def _removed(doc: Document, decisions: list[Decision]) -> bool:
-    key = document_key(doc)
-    return any(d.find(key) is not None for d in decisions)
+def _batches(docs: Iterator[Document]) -> Iterator[list[Document]]:
+    """The documents in order, in batches of bounded number and size."""
+    batch: list[Document] = []
+    size = 0
+    for doc in docs:
+        batch.append(doc)
+        size += len(doc.text)
+        if len(batch) == _KEY_DOCUMENTS or size >= _KEY_CHARS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
-def _write_table(root: Path, name: str, table: pa.Table) -> ds.Shard:
+def write_table(root: Path, name: str, table: pa.Table) -> ds.Shard:
+    """A table as one committed shard."""
     tmp = root / "_tmp" / f"{name}.{uuid.uuid4().hex}"
     with ds.writing(root):
         tmp.parent.mkdir(parents=True, exist_ok=True)
@@ -349,13 +356,13 @@ def _write_table(root: Path, name: str, table: pa.Table) -> ds.Shard:
 
 def save_table(root: Path, key: str, table: pa.Table) -> ds.Dataset:
     """A dataset of one shard, for decision tables."""
-    shard = _write_table(root, "00000.parquet", table)
+    shard = write_table(root, "00000.parquet", table)
     dataset = ds.Dataset(root, (shard,), key)
     dataset.save(table.schema)
     return dataset
 
 
-def _finish(out: Path, rank: int, report: dict[str, Any], started: tuple[float, float], cost: dict[str, float]) -> None:
+def finish(out: Path, rank: int, report: dict[str, Any], started: tuple[float, float], cost: dict[str, float]) -> None:
     """Writes what the rank cost, then its marker: from now on it is done."""
     spent = {
         "wall_s": round(time.perf_counter() - started[0], 4),

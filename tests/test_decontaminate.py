@@ -328,10 +328,10 @@ def test_large_documents_and_many_hits_end_soon(tmp_path: Path) -> None:
     words = " ".join(text(n) for n in range(2_000))
     write_rows(tmp_path / "a.jsonl", [{"text": words * (20_000_000 // len(words))}, {"text": "\n".join(items)}])
 
-    started = time.perf_counter()
+    started = time.process_time()
     report = clean(tmp_path, tmp_path / "a.jsonl", "--no-near")
 
-    assert time.perf_counter() - started < 30
+    assert time.process_time() - started < 30
     assert {line["item"] for line in report["evidence"]} == set(range(10_000))
 
 

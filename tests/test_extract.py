@@ -37,7 +37,10 @@ def check(data: bytes) -> Page:
 def test_what_a_page_says_of_itself() -> None:
     """Title, language, and the formulas found, kept and lost, by kind."""
     body = r"<main><p>Let \(x\) be odd, and let <script type='math/tex'>y</script> be even.</p></main><nav>\(z\)</nav>"
-    page = extract(f"<html lang='en-GB'><head><title> On  \\(x\\) </title></head><body>{body}</body></html>", "https://example.org/")
+    page = extract(
+        f"<html lang='en-GB'><head><title> On  \\(x\\) </title></head><body>{body}</body></html>",
+        "https://example.org/",
+    )
 
     assert page.text == "Let $x$ be odd, and let $y$ be even."
     assert (page.title, page.language, page.reason, page.cut) == (r"On \(x\)", "en-GB", "", False)
@@ -93,7 +96,7 @@ def test_a_long_page_is_cut_behind_its_scripts_went() -> None:
     page = extract(long)
     assert page.cut
     assert page.text.count("word") == (module.MAX_HTML - 3) // 5
-    assert extract("<p>x</p>" * (module.MAX_TAGS // 2 + 9)).cut
+    assert extract("<p>x</p>" * (module.MAX_MARKS // 2 + 9)).cut
 
 
 @pytest.mark.parametrize(

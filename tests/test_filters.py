@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from datatrove.data import Document, Media, MediaType
 
+from filters.charset import decode
 from filters.classifier import Recall, TrainParams, load_model, prepare, score, train
 from filters.errors import InputError, UsageError
-from filters.html import Extract, decode, decode_html, looks_like_html
+from filters.html import Extract, decode_html, looks_like_html
 from filters.language import Language, detect
 from filters.quality import Quality, QualityParams, signals
 
@@ -124,7 +125,7 @@ def test_a_page_becomes_its_main_text() -> None:
     doc = page(PAGE.encode())
 
     assert Extract().filter(doc) == (True, "")
-    assert doc.text.startswith("Odd numbers\n")
+    assert doc.text.startswith("# Odd numbers\n")
     assert "2(m + n + 1)" in doc.text
     assert "Home" not in doc.text
     assert doc.metadata["title"] == "Odd & even"

@@ -80,7 +80,9 @@ def test_names_are_read_by_their_parts(names: str, flags: int) -> None:
 
 
 def article(inside: str, *, before: str = "", after: str = "") -> str:
-    text = "".join(f"<p>Sentence number {n} of the article is long enough to count, and it has a comma.</p>" for n in range(9))
+    text = "".join(
+        f"<p>Sentence number {n} of the article is long enough to count, and it has a comma.</p>" for n in range(9)
+    )
     return f"<html><body>{before}<div class='c1'>{text}{inside}</div>{after}</body></html>"
 
 
@@ -146,7 +148,9 @@ def test_an_index_page_keeps_its_links() -> None:
     """Where there is nothing but links, they are the text."""
     links = "".join(f"<li><a href='/{n}'>Chapter {n}: a title of some length</a></li>" for n in range(40))
 
-    assert "Chapter 39" in extract(f"<html><body><div id='content'><h1>Book</h1><ul>{links}</ul></div></body></html>").text
+    assert (
+        "Chapter 39" in extract(f"<html><body><div id='content'><h1>Book</h1><ul>{links}</ul></div></body></html>").text
+    )
 
 
 def test_blanks_between_blocks_are_no_nodes() -> None:
@@ -156,7 +160,9 @@ def test_blanks_between_blocks_are_no_nodes() -> None:
     assert [t for t in outline.texts if t] == ["a ", "b", " ", "c"]
 
 
-@pytest.mark.parametrize("piece", ["<h2>Related posts</h2><p>x</p>", "<div class=a><a href=x>y</a></div>", "<p>x<sup>2</sup>"])
+@pytest.mark.parametrize(
+    "piece", ["<h2>Related posts</h2><p>x</p>", "<div class=a><a href=x>y</a></div>", "<p>x<sup>2</sup>"]
+)
 def test_time_grows_with_the_page_and_not_faster(piece: str) -> None:
     """Ten times the page takes about ten times as long: no step looks at all others for each."""
     times = []

@@ -40,7 +40,11 @@ def test_blocks(html: str, expected: str) -> None:
     [
         ("<pre>a\n  b\n</pre>", "", "a\n  b"),
         ('<pre><code class="language-python">x = 1\n</code></pre>', "python", "x = 1"),
-        ('<div class="highlight-c notranslate"><div class="highlight"><pre><span>int</span> x;\n</pre></div></div>', "c", "int x;"),
+        (
+            '<div class="highlight-c notranslate"><div class="highlight"><pre><span>int</span> x;\n</pre></div></div>',
+            "c",
+            "int x;",
+        ),
         (
             '<figure class="highlight cpp"><table><tr><td class="gutter"><pre><span class="line">1</span><br></pre></td>'
             '<td class="code"><pre><span class="line">a;</span><br><span class="line">1;</span><br></pre></td></tr></table></figure>',
@@ -55,7 +59,11 @@ def test_blocks(html: str, expected: str) -> None:
             "p 1\np 2",
         ),
         ('<pre><span class="linenos">1</span>a\n<span class="linenos">2</span>2\n</pre>', "", "a\n2"),
-        ('<pre><code class="hljs"><ol><li>a</li><li>b</li></ol></code><ul class="pre-numbering"><li>1</li></ul></pre>', "", "a\nb"),
+        (
+            '<pre><code class="hljs"><ol><li>a</li><li>b</li></ol></code><ul class="pre-numbering"><li>1</li></ul></pre>',
+            "",
+            "a\nb",
+        ),
     ],
 )
 def test_code_keeps_its_language_and_loses_its_line_numbers(html: str, language: str, code: str) -> None:
@@ -95,8 +103,14 @@ def test_tables_that_hold_data_and_tables_that_lay_out(html: str, expected: str)
             '<div class="ltx_proof"><h6 class="ltx_title ltx_title_proof">Proof.</h6><div class="ltx_para"><p>Clear.</p></div></div>',
             "**Proof.** Clear.",
         ),
-        ('<div class="admonition note"><p class="admonition-title">Note</p><p>Mind the gap.</p></div>', "**Note** Mind the gap."),
-        ('<div class="lemma"><p><strong>Lemma 3</strong> Small things add up.</p></div>', "**Lemma 3** Small things add up."),
+        (
+            '<div class="admonition note"><p class="admonition-title">Note</p><p>Mind the gap.</p></div>',
+            "**Note** Mind the gap.",
+        ),
+        (
+            '<div class="lemma"><p><strong>Lemma 3</strong> Small things add up.</p></div>',
+            "**Lemma 3** Small things add up.",
+        ),
         ('<div class="example"><h5>Example</h5><ul><li>one</ul></div>', "**Example**\n\n- one"),
         ("<div><h5>Example</h5><p>one</div>", "##### Example\n\none"),
     ],

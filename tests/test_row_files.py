@@ -195,6 +195,17 @@ def test_parquet_parts_number_their_rows_through_the_file(tmp_path: Path, monkey
     assert texts(file) == [(n, "text", str(n)) for n in range(5)]
 
 
+def test_a_parquet_file_without_rows_has_none(tmp_path: Path) -> None:
+    """With a row group of none, and without one."""
+    for size in (0, 1):
+        schema = pa.schema([("text", pa.string())])
+        with pq.ParquetWriter(tmp_path / f"{size}.parquet", schema) as writer:
+            for _ in range(size):
+                writer.write_table(schema.empty_table(), row_group_size=1)
+
+    assert [texts(RowFile(f"{n}.parquet", str(tmp_path / f"{n}.parquet"))) for n in (0, 1)] == [[], []]
+
+
 def test_a_batch_of_long_rows_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are counted by the average, so that a few long ones together would be many times a batch."""
     monkeypatch.setattr(row_parquet, "BATCH_BYTES", 4_000)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 from datatrove.data import Document
+from fastwarc.stream_io import BrotliWriter
 from pydantic import TypeAdapter
 
 from filters.errors import InputError
@@ -52,6 +56,14 @@ def record(
 
 
 PAGE = b"<html><body><p>Let x be prime.</p></body></html>"
+
+
+def brotli(data: bytes) -> bytes:
+    out = BytesIO()
+    with BrotliWriter(out) as writer:
+        writer.write(data)
+        writer.finish()
+        return out.getvalue()
 
 
 def test_jsonl_lines_are_documents_or_verdicts(tmp_path: Path) -> None:
@@ -158,6 +170,43 @@ def test_a_truncated_warc_record_is_a_verdict(tmp_path: Path, packed: bool) -> N
     assert [t for _, t in found] == [PAGE.decode(), "!truncated_record"]
 
 
+@pytest.mark.parametrize(
+    ("headers", "body", "outcome"),
+    [
+        ("Content-Encoding: gzip", gzip.compress(PAGE), PAGE.decode()),
+        ("Content-Encoding: deflate", zlib.compress(PAGE), PAGE.decode()),
+        ("Content-Encoding: deflate", zlib.compress(PAGE)[2:-4], PAGE.decode()),
+        ("Content-Encoding: zstd", zstandard.compress(PAGE), PAGE.decode()),
+        ("Content-Encoding: br", brotli(PAGE), PAGE.decode()),
+        (
+            "Transfer-Encoding: chunked",
+            b"10\r\n" + PAGE[:16] + b"\r\n20\r\n" + PAGE[16:] + b"\r\n0\r\n\r\n",
+            PAGE.decode(),
+        ),
+        ("Content-Encoding: gzip", PAGE, PAGE.decode()),
+        ("Transfer-Encoding: chunked", PAGE, PAGE.decode()),
+        ("Content-Encoding: gzip", gzip.compress(PAGE)[:-20], "!truncated_compression"),
+        ("Content-Encoding: gzip", gzip.compress(PAGE * 100_000), "!too_large"),
+        ("Content-Encoding: br", b"\xff" * 20, "!corrupt_compression"),
+        ("Content-Encoding: other", PAGE, PAGE.decode()),
+    ],
+)
+def test_bodies_are_decoded_as_far_as_they_are_encoded(tmp_path: Path, headers: str, body: bytes, outcome: str) -> None:
+    """Compression and chunks are undone where they are there, whatever the headers say; a bomb is too large."""
+    found = read(tmp_path, "a.warc", record(body, mime=f"text/html\r\n{headers}"), format="warc", max_document_mb=1)
+
+    assert [t for _, t in found] == [outcome]
+
+
+@pytest.mark.parametrize("pack", [zstandard.compress, gzip.compress])
+def test_archives_may_be_compressed_by_record(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """gzip members and zstd frames, one for each record."""
+    name = "a.warc.zst" if pack is zstandard.compress else "a.warc.gz"
+    found = read(tmp_path, name, pack(record(PAGE)) + pack(record(PAGE, "404 Not Found")), format="warc")
+
+    assert [t for _, t in found] == [PAGE.decode(), "!http_status:404"]
+
+
 def test_wet_conversions_are_texts(tmp_path: Path) -> None:
     """The text of a conversion record is taken as it is; one that breaks off is a verdict."""
     body = "Let x be prime. 设 x 为质数。".encode()
@@ -172,6 +221,36 @@ def test_html_files_are_pages(tmp_path: Path) -> None:
     """One document a file; what is no page is a verdict."""
     assert read(tmp_path, "a.html", PAGE, format="html") == [("s/a.html", PAGE.decode())]
     assert read(tmp_path, "b.html", b"%PDF-1.4 <", format="html") == [("s/b.html", "!not_html")]
+
+
+def test_html_files_may_be_compressed(tmp_path: Path) -> None:
+    """By gzip or zstd; one that breaks off, or is a bomb, is a verdict."""
+    assert read(tmp_path, "a.html.gz", gzip.compress(PAGE), format="html") == [("s/a.html.gz", PAGE.decode())]
+    assert read(tmp_path, "a.htm.zst", zstandard.compress(PAGE), format="html") == [("s/a.htm.zst", PAGE.decode())]
+    assert read(tmp_path, "b.html.gz", gzip.compress(PAGE)[:-9], format="html")[0][1] == "!truncated_compression"
+    bomb = gzip.compress(bytes(3_000_000))
+
+    assert read(tmp_path, "c.html.gz", bomb, format="html", max_document_mb=1)[0][1] == "!too_large"
+
+
+def test_rows_of_html_are_pages(tmp_path: Path) -> None:
+    """JSON holds it as text, Parquet as text or as bytes of any charset; other types are verdicts."""
+    row = b'{"html": "<p>prime</p>", "url": "http://a.example/x", "id": 7}\n{"html": 5}\n{"html": " "}'
+    html = {"text_field": "html", "html": True}
+
+    assert [t for _, t in read(tmp_path, "a.jsonl", row, format="jsonl", **html)] == [
+        "<p>prime</p>",
+        "!text_is_int",
+        "!empty",
+    ]
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"html": [PAGE, "<p>é</p>".encode("cp1252"), None]}), path)
+    source = TypeAdapter(Source).validate_python({"format": "parquet", "name": "s", "path": "a.parquet", **html})
+    first, second, third = read_file(source, InputFile("s", "a.parquet", str(path), path.stat().st_size, ""), Counter())
+
+    assert [d.media[0].media_bytes for d in (first, second) if isinstance(d, Document)] == [PAGE, b"<p>\xe9</p>"]
+    assert isinstance(third, Rejected)
+    assert third.reason == "no_text"
 
 
 def test_garbage_in_the_place_of_a_warc_is_a_verdict(tmp_path: Path) -> None:

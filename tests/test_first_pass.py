@@ -1,0 +1,173 @@
+"""The first pass: the kernel sees what its twin sees, pages with mathematics pass, others do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_page_scan import naive_scan, naive_slot
+
+from filters.first_pass import signs
+from filters.page_scan import WORD_SLOTS, scan_page
+from filters.page_tags import CARRIERS, DELIMITERS, SYMBOLS, WORDS
+
+WEIGHTS = np.arange(WORD_SLOTS, dtype=np.int16) - WORD_SLOTS // 2
+PIECES = [
+    b"<", b">", b"</", b"/>", b"<!--", b"-->", b"--!>", b"<!", b"<?", b'"', b"'", b"=", b" ", b"\n", b"/", b"a", b"x1",
+    b"<script", b"</script>", b"<SCRIPT type='math/tex", b"<style>", b"</style", b"<math", b"<img alt=", b"<span class=",
+    b"<a href=", b"<sup>", b"<mjx-container", b"katex", b"Math", b"mathematics", b"amath", b"data-tex=", b"latex.php", b"ltx_",
+    b"equation", b"$", b"$$", b"`", b"\\(", b"\\[", b"\\begin{", b"\\beginn{", b"\\frac", b"\\a", b"^", b"_", b"{", b"&#8721;",
+    b"&#x2211;", b"&#x", b"&#1d400", b"&lt;", "∑".encode(), "𝑥".encode(), "²×".encode(), "数学分析".encode(), "数 学".encode(),
+    b"\xe3", b"\xe5\x88", b"\xf0\x9d", b"\xff", b"\0", b"Theorem", b"thefoundations", b"eightlet",
+]  # fmt: skip
+
+
+def page(body: str) -> bytes:
+    return f"<html><body>{body}</body></html>".encode()
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=25).map(b"".join))
+def test_the_kernel_counts_what_its_twin_counts(text: bytes) -> None:
+    """On pages put together from tags, quotes, comments, formulas and broken characters."""
+    assert scan_page(text, WEIGHTS).tolist() == naive_scan(text, WEIGHTS.tolist())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=200))
+def test_any_bytes_give_what_the_twin_gives(text: bytes) -> None:
+    """On noise."""
+    assert scan_page(text, WEIGHTS).tolist() == naive_scan(text, WEIGHTS.tolist())
+
+
+def test_words_are_told_apart_by_eight_letters_and_their_length() -> None:
+    """Case does not matter, tags and scripts have no words, and a pair of Chinese characters is one."""
+    slots = np.zeros(10, np.int64)
+    counts = scan_page("<p>Prime primes <b class=x>数学分</b><script>no</script>".encode(), WEIGHTS, slots)
+
+    assert counts[WORDS] == 4
+    pairs = [int.from_bytes(pair.encode(), "big").to_bytes(8, "little") for pair in ("数学", "学分")]
+    assert slots[:4].tolist() == [naive_slot(b"prime", 5), naive_slot(b"primes", 6), *(naive_slot(p, 6) for p in pairs)]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '<script type="math/tex; mode=display">x</script>',
+        "<script type=math/tex>x</script>",
+        "<math><mi>x</mi></math>",
+        "<mml:math><mml:mi>x</mml:mi></mml:math>",
+        '<span class="katex"><span class="katex-mathml">x</span></span>',
+        '<span class="MathJax_Preview"></span>',
+        '<mjx-container data-latex="x"></mjx-container>',
+        '<span class=math-container>x</span>',
+        '<span class="mwe-math-element">x</span>',
+        '<img src="/latex.php?latex=x%5E2">',
+        '<img src="https://latex.codecogs.com/gif.download?x">',
+        '<img src="/cgi-bin/mimetex.cgi?x">',
+        '<img src="https://www.zhihu.com/equation?tex=x">',
+        '<img src="https://chart.googleapis.com/chart?cht=tx&chl=x">',
+        '<img alt="$x^2$" src="img7.png">',
+        '<img alt="{\\displaystyle x}" src="a.svg">',
+        '<div class="arithmatex">x</div>',
+        '<p class="formulaDsp"><img src="form_0.png"></p>',
+        '<span class="ltx_Math">x</span>',
+        '<d-math>x</d-math>',
+        '<img src="../../equations/tgamma1.svg">',
+        '<code class="language-math">x</code>',
+    ],
+)  # fmt: skip
+def test_each_way_to_carry_a_formula_is_seen(body: str) -> None:
+    """Elements, classes, sources and alternative texts of all conventions."""
+    assert signs(page(body)).carriers > 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        r"Let \(x\) be", r"\[x\]", "$$x$$", r"\begin{align}", "so $x^2$ is", r"of $\alpha$", "a `x^2` in AsciiMath",
+    ],
+)  # fmt: skip
+def test_each_delimiter_is_seen(body: str) -> None:
+    """Delimiters of TeX in text; single dollars and backticks if there is TeX between them."""
+    assert signs(page(body)).delimiters >= 1
+
+
+def test_what_only_loads_mathematics_is_no_sign() -> None:
+    """Scripts, style sheets, links, comments and prices stand in every page of a site."""
+    body = (
+        '<script src="https://cdn.example/mathjax/tex-mml.js"></script><script>var s = "\\\\( $$ <math>";</script>'
+        '<link href="katex.min.css"><style>.katex { }</style><!-- <math> $$ --><a href="/math/latex">Math</a>'
+        "<p>It costs $5 or $10. <code>$a = 1; $b = 2;</code></p>"
+        '<span class="mathematics template later">maths</span>'
+    )
+    found = signs(page(body))
+
+    assert (found.carriers, found.delimiters, found.symbols) == (0, 0, 0)
+
+
+def test_characters_and_references_are_symbols() -> None:
+    """U+22xx, U+2Axx, mathematical letters and ± ² ³ × ÷, written or referred to by number."""
+    assert signs(page("∑ ⨁ 𝑥 ± ² × &#8721; &#x2211; &#X1D465; é — “ &#65; &amp;")).symbols == 9
+
+
+def test_words_of_mathematics_pass_without_any_formula() -> None:
+    """English and Chinese; a recipe, news and a travel post do not."""
+    algebra = "Every finite group of prime order is cyclic, and a subgroup of an abelian group is normal. " * 3
+    analysis = "设函数在闭区间上连续，则它在该区间上一致连续，并且可以取到最大值与最小值。证明从略。" * 3
+    recipe = "Mix the flour with butter and sugar, then bake the cake in the oven until it is golden. " * 3
+    news = "The minister said on Tuesday that the government would not raise taxes before the next election. " * 3
+    travel = "我们早上离开酒店去海边散步，晚上在城里吃饭，大家都很开心。第二天坐火车回家。" * 3
+
+    assert [signs(page(text)).verdict for text in (algebra, analysis)] == [True, True]
+    assert [signs(page(text)).verdict for text in (recipe, news, travel)] == [False, False, False]
+
+
+def test_a_page_without_words_does_not_pass() -> None:
+    """Empty bytes, or a page whose text a script would write."""
+    assert signs(b"").verdict is False
+    assert signs(page("<div id=root></div><script>render()</script>")).probability == 0
+
+
+def test_tags_end_where_browsers_end_them() -> None:
+    """Quoted signs do not end a tag, --!> ends a comment, and a name may begin with an equals sign."""
+    assert scan_page(b'<a b="> c d" e=f g = h i/>word', WEIGHTS)[WORDS] == 1
+    assert scan_page(b'<a =" c>one<b ">', WEIGHTS)[WORDS] == 1
+    assert scan_page(b"<!-- no > -- no --!>word<!-->and", WEIGHTS)[WORDS] == 2
+
+
+def test_real_pages_with_formulas_pass(shared_data: Path) -> None:
+    """On one file of the real crawl: of pages with formulas in their text nearly all pass, others are saved."""
+    from collections import Counter
+
+    from filters.html import decode_html, extract
+    from pipelines.inputs import InputFile
+    from pipelines.recipe import WarcSource
+    from pipelines.sources import Rejected, read_file
+
+    path = shared_data / "raw" / "web" / "web-00003.warc.gz"
+    source = WarcSource(format="warc", name="web", path=str(path))
+    with_formulas = passed = others = saved = 0
+    for record in read_file(source, InputFile("web", path.name, str(path), path.stat().st_size, ""), Counter()):
+        if isinstance(record, Rejected):
+            continue
+        data, charset = record.media[0].media_bytes, record.media[0].metadata.get("charset")
+        worth = signs((decode_html(data, charset) or "").encode("utf-8", "replace")).verdict
+        if sum(extract(data, record.metadata["url"], charset=charset).kept.values()) >= 3:
+            with_formulas, passed = with_formulas + 1, passed + worth
+        else:
+            others, saved = others + 1, saved + (not worth)
+
+    assert with_formulas > 150
+    assert passed / with_formulas >= 0.995
+    assert saved / others >= 0.4
+
+
+def test_the_counts_have_their_places() -> None:
+    """The names of places are those of the kernel."""
+    counts = scan_page("<math> $$ ∑".encode(), WEIGHTS)
+
+    assert (counts[CARRIERS], counts[DELIMITERS], counts[SYMBOLS]) == (1, 1, 1)
