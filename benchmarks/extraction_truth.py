@@ -1,8 +1,8 @@
-"""What a good extractor makes of the pages of the shared data: main text and formulas, read with one rule for each site.
+"""What a good extractor makes of the pages of the shared data: main text and formulas, read with a rule for each site.
 
-`extraction_truth.json` names, for each host, the element that holds the main text, what inside it is chrome, and the kind
-of pages. The rules are for measuring only: the extractor knows no host. Formulas are those that the page states itself
-(scripts, annotations, attributes, delimiters in the text), read by a few lines that share nothing with the extractor.
+`extraction_truth.json` names, for each host, the element that holds the main text, what inside it is chrome, and the
+kind of pages. The rules are for measuring only: the extractor knows no host. Formulas are those that the page states
+itself (scripts, annotations, attributes, delimiters in the text), read by lines that share nothing with the extractor.
 """
 
 from __future__ import annotations
@@ -24,12 +24,18 @@ MIN_BYTES = 300  # of main text; shorter pages say nothing
 HTTP_OK = 200
 # chrome and doublets that stand inside the main element on many sites
 _WITHOUT = (
-    "a.headerlink, a.header-link, a.anchor, .headerlink, a.header-anchor, .gutter, .lntd:first-child, .linenos, .lineno, "
+    "a.headerlink, a.header-link, a.anchor, .headerlink, a.header-anchor, .gutter, .lntd:first-child, .linenos, "
+    ".lineno, "
     "#toc, .toc, .post-toc, .tag-list, .post-meta, script, style, noscript, button, .mw-editsection, .post-copyright, "
-    ".copyright, .license-box, .post-metas, nav, .reward, .post-tags, .post-nav, .sr-only, .autopermalink, .ptx-permalink, "
+    ".copyright, .license-box, .post-metas, nav, .reward, .post-tags, .post-nav, .sr-only, .autopermalink, "
+    ".ptx-permalink, "
     "template, iframe, svg, .hidden-content.process-math"
 )
-_LINES = "p, div, li, td, th, dd, dt, pre, br, h1, h2, h3, h4, h5, h6, blockquote, tr, figure, section, article, table, ul, ol"
+_LINES = (
+    "p, div, li, td, th, dd, dt, pre, br, h1, h2, h3, h4, h5, h6, "
+    "blockquote, tr, figure, section, article, "
+    "table, ul, ol"
+)
 _RAW = re.compile(
     r"(?<!\\)\$\$(.+?)\$\$|\\\[(.+?)\\\]|(\\begin\{(equation|align|gather)\*?\}.+?\\end\{\4\*?\})|\\\((.+?)\\\)|"
     r"(?<![\\$\w])\$(?!\s)([^$\n]{1,300}?)(?<![\s\\])\$(?![\w$])",
@@ -77,7 +83,7 @@ def sample(data: Path, per_host: int, seed: int = 3) -> list[Truth]:
 
 
 def truth_of(url: str, body: bytes) -> Truth | None:
-    """The truth of a page, or None where its host has no rule, its element is not there once, or it holds little text."""
+    """The truth of a page, or None where its host has no rule, its element is not there once, or holds little text."""
     host = urlsplit(url).hostname or ""
     rule = RULES.get(host)
     html = body.decode("utf-8", "replace")
@@ -114,7 +120,9 @@ def _mark_carriers(tree: LexborHTMLParser, states: list[str]) -> None:
 
     for script in tree.css('script[type^="math/tex"]'):
         put(script, script.text())
-    for copy in tree.css(".MathJax_Preview, .MathJax:not(mjx-container), .MathJax_Display, .MathJax_SVG, .MathJax_CHTML"):
+    for copy in tree.css(
+        ".MathJax_Preview, .MathJax:not(mjx-container), .MathJax_Display, .MathJax_SVG, .MathJax_CHTML"
+    ):
         copy.decompose()
     for rendered in [*tree.css(".katex-display"), *tree.css(".katex"), *tree.css("math"), *tree.css("mjx-container")]:
         if rendered.parent is None:

@@ -20,7 +20,7 @@ import orjson
 import zstandard
 from common import ROOT
 
-from filters.html import Extract
+from filters.extract_step import Extract
 from filters.language import detect
 from pipelines.inputs import InputFile
 from pipelines.recipe import WarcSource

@@ -9,7 +9,9 @@ from filters.content_rules import (
     announces_references,
     heading_calls,
     heading_is_boilerplate,
+    heading_opens_comments,
     line_is_boilerplate,
+    line_is_date,
 )
 from filters.content_tree import INLINE, TEXT, Outline
 
@@ -18,57 +20,69 @@ BOX_TAGS = frozenset(("div", "ul", "ol", "table", "section", "dl", "center"))
 BOX_SHARE = 0.3  # of the region; a box of more is the article
 BOX_LINKS = 0.3
 MAX_LEAD = 200
+ARTICLE_SHARE = 0.3  # of the region's weight that stands before comments on it
+BEGUN = 40  # weight of prose
+LEAD_TAGS = frozenset(("p", "div", "time", "ul", "section", "header", "dl", "address", "figcaption"))
 FIRST_NODES = 8  # elements that may stand open or empty before a box's heading
 INDEX_FACTOR = 1.5  # clutter to prose; a region with more is a list of links by itself, and stays whole
 
 
-def clean(  # noqa: PLR0913
+def clean(
     outline: Outline, features: Features, dropped: bytearray, region: int, prose: list[int], clutter: list[int]
 ) -> None:
     """Marks what goes in `dropped`."""
-    tags, ends, weights, links = outline.tags, outline.ends, features.weights, features.links
     if clutter[region] > INDEX_FACTOR * prose[region]:
         return
-    node, end = region + 1, ends[region]
+    tags, ends, weights, parents = outline.tags, outline.ends, features.weights, outline.parents
     seen: dict[int, bool] = {}
+    begun = False  # whether a sentence of the article has been seen
+    passed = 0  # weight of the texts before
+    node, end = region + 1, ends[region]
     body_ends = end if features.flags[region] & BODY else 0
     while node < end:
         tag = tags[node]
-        if tag == TEXT:
-            node += 1
-            continue
-        if dropped[node] or not weights[node]:
+        if tag == TEXT or dropped[node] or not weights[node]:
+            passed += weights[node] * (tag == TEXT)
             node = ends[node]
             continue
-        if features.flags[node] & BODY and node >= body_ends:
-            body_ends = ends[node]
-        if (
-            node >= body_ends
-            and tag in BOX_TAGS
-            and not prose[node]
-            and clutter[node] > LINK_LIST * weights[node]
-            and not _has_paragraphs(outline, prose, outline.parents[node], seen)
-            and not announces_references(outline.text(node)[:MAX_LEAD].lstrip())
-        ):
-            dropped[node] = 1
-            node = ends[node]
-            continue
+        if features.flags[node] & BODY:
+            body_ends = max(body_ends, ends[node])
         if tag in HEADINGS:
-            if weights[node] < MAX_BOILERPLATE_LINE and heading_is_boilerplate(_line(outline, node)):
-                _drop_box(outline, features, dropped, node, region)
-            node = ends[node]
-            continue
-        if (
-            tag not in INLINE
-            and tag != "pre"
-            and weights[node] < MAX_BOILERPLATE_LINE
-            and not features.formulas[node]
-            and line_is_boilerplate(_line(outline, node))
-        ):
-            dropped[node] = 1
-            node = ends[node]
-            continue
-        node += 1
+            if weights[node] < MAX_BOILERPLATE_LINE:
+                line = _line(outline, node)
+                if heading_opens_comments(line) and passed > ARTICLE_SHARE * weights[region]:
+                    _drop_rest(outline, dropped, node, region)
+                    return
+                if heading_is_boilerplate(line):
+                    _drop_box(outline, features, dropped, node, region)
+        elif node >= body_ends and tag in BOX_TAGS and not prose[node] and clutter[node] > LINK_LIST * weights[node]:
+            dropped[node] = not (
+                _has_paragraphs(outline, prose, parents[node], seen)
+                or announces_references(outline.text(node)[:MAX_LEAD].lstrip())
+            )
+        elif tag not in INLINE and tag != "pre" and weights[node] < MAX_BOILERPLATE_LINE:
+            begun = begun or prose[node] >= BEGUN
+            # a box with nothing but this box in it was read already
+            if weights[node] != weights[parents[node]] or parents[node] <= region:
+                dropped[node] = not features.formulas[node] and _is_chrome(outline, node, begun=begun)
+        node = ends[node] if dropped[node] or tag in HEADINGS else node + 1
+
+
+def _is_chrome(outline: Outline, node: int, *, begun: bool) -> bool:
+    """Whether a short block is a button or, above the article's first sentence, a date."""
+    line = _line(outline, node)
+    return line_is_boilerplate(line) or (not begun and outline.tags[node] in LEAD_TAGS and line_is_date(line))
+
+
+def _drop_rest(outline: Outline, dropped: bytearray, node: int, region: int) -> None:
+    """Drops a node and all that follows it in the region."""
+    dropped[node] = 1
+    while node != region:
+        beside, parent = outline.ends[node], outline.parents[node]
+        while beside < outline.ends[parent]:
+            dropped[beside] = 1
+            beside = outline.ends[beside]
+        node = parent
 
 
 def _has_paragraphs(outline: Outline, prose: list[int], parent: int, seen: dict[int, bool]) -> bool:

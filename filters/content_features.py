@@ -1,7 +1,7 @@
 """Numbers about the blocks of a page: how much text, how much of it in links, how many sentences, formulas and code.
 
-A block is the nearest element above a text that starts a line of its own. Weight is the length in UTF-8 bytes, so that a
-Chinese character counts as much as a short English word's three letters, and a formula counts as 12.
+A block is the nearest element above a text that starts a line of its own. Weight is the length in UTF-8 bytes, so that
+a Chinese character counts as much as three letters of an English word, and a formula counts as 12.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from filters.content_rules import (
     LIKELY_BODY,
     MAX_SMALL_PRINT,
     POST,
-    small_print_places,
     of_names,
     role_is_chrome,
+    small_print_places,
 )
 from filters.content_tree import INLINE, TEXT, Outline, words
 
@@ -114,7 +114,8 @@ def measure(outline: Outline) -> Features:
         weights[node] = weight
         if linked[parent]:
             links[node] = weight
-    features = Features(flags, blocks, stops, *subtree_sums((weights, links, formulas), outline.ends), marked, written)
+    weights_below, links_below, formulas_below = subtree_sums((weights, links, formulas), outline.ends)
+    features = Features(flags, blocks, stops, weights_below, links_below, formulas_below, marked, written)
     _mark_small_print(outline, features)
     return features
 
@@ -189,4 +190,3 @@ def _of_attributes(attributes: dict[str, str | None]) -> int:
     if style and _HIDDEN_STYLE.search(style):
         flags |= HIDDEN
     return flags
-

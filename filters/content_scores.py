@@ -1,4 +1,4 @@
-"""How much of each element is prose, and how much is links to elsewhere: what the choice of the main region rests on."""
+"""How much of each element is prose, and how much is links: what the choice of the main region rests on."""
 
 from __future__ import annotations
 

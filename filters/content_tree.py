@@ -6,7 +6,7 @@ loop from the last node to the first. Through the DOM's objects each of these wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
@@ -27,11 +27,12 @@ _SKIPPED = words(
 )
 # elements inside a line, and text itself
 INLINE = words(
-    "a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd label mark nobr q rb rp rt ruby s samp "
-    "small span strike strong sub sup time tt u var wbr d-math -text d-cite d-footnote summary-text"
+    "a abbr acronym b bdi bdo big br cite code data del dfn em font i img ins kbd label mark nobr q rb rp rt ruby s "
+    "samp small span strike strong sub sup time tt u var wbr d-math -text d-cite d-footnote summary-text"
 )
 _NO_BLANKS = words("html body table thead tbody tfoot tr ul ol dl colgroup")  # blanks mean nothing in them
 _NONE: dict[str, str | None] = {}
+_Row = tuple[str, str, int, dict[str, str | None]]  # tag, text, parent, attributes
 
 
 @dataclass(slots=True)
@@ -42,21 +43,11 @@ class Outline:
     ends: index behind the last node of the subtree; attributes: of an element, empty for text.
     """
 
-    tags: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    attributes: list[dict[str, str | None]] = field(default_factory=list)
-
-    def add(self, tag: str, text: str, parent: int, attributes: dict[str, str | None]) -> int:
-        """A node behind the others, which has nothing below it yet; returns its index."""
-        index = len(self.tags)
-        self.tags.append(tag)
-        self.texts.append(text)
-        self.parents.append(parent)
-        self.ends.append(index + 1)
-        self.attributes.append(attributes)
-        return index
+    tags: list[str]
+    texts: list[str]
+    parents: list[int]
+    ends: list[int]
+    attributes: list[dict[str, str | None]]
 
     def children(self, node: int) -> list[int]:
         """The nodes right below a node."""
@@ -81,7 +72,8 @@ def flatten(tree: LexborHTMLParser) -> Outline:
 
     A loop and no recursion: pages nest deeper than Python.
     """
-    out = Outline()
+    rows: list[_Row] = []
+    ends: list[int] = []
     node: LexborNode | None = tree.root
     open_nodes: list[tuple[LexborNode, int]] = []
     parent = -1
@@ -90,14 +82,17 @@ def flatten(tree: LexborHTMLParser) -> Outline:
         tag = node.tag or ""
         if tag == TEXT:
             text = node.text_content or ""
-            if not text.isspace() or (before in INLINE and out.tags[parent] not in _NO_BLANKS):
-                out.add(TEXT, text, parent, _NONE)
+            if not text.isspace() or (before in INLINE and rows[parent][0] not in _NO_BLANKS):
+                rows.append((TEXT, text, parent, _NONE))
+                ends.append(len(rows))
                 before = TEXT
         elif tag not in _SKIPPED:
-            index = out.add(tag, "", parent, node.attributes)
+            index = len(rows)
+            rows.append((tag, "", parent, node.attributes))
+            ends.append(index + 1)
             child = node.child
             if tag == "pre" and (code := code_text(node)) is not None:
-                _add_code(out, node, index, code)
+                _add_code(rows, ends, node, code)
             elif child is not None:
                 open_nodes.append((node, index))
                 parent = index
@@ -108,16 +103,19 @@ def flatten(tree: LexborHTMLParser) -> Outline:
         node = node.next
         while node is None and open_nodes:
             closed, index = open_nodes.pop()
-            out.ends[index] = len(out.tags)
-            before = out.tags[index]
-            parent = out.parents[index]
+            ends[index] = len(rows)
+            before, _, parent, _ = rows[index]
             node = closed.next
-    return out
+    tags, texts, parents, attributes = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
+    return Outline(tags, texts, parents, ends, attributes)
 
 
-def _add_code(out: Outline, pre: LexborNode, index: int, code: str) -> None:
+def _add_code(rows: list[_Row], ends: list[int], pre: LexborNode, code: str) -> None:
     """The text below a `pre`, in a `code` where that stands there, since it knows the language."""
     inner = pre.css_first("code")
-    parent = out.add("code", "", index, inner.attributes) if inner is not None else index
-    out.add(TEXT, code, parent, _NONE)
-    out.ends[index] = out.ends[parent] = len(out.tags)
+    if inner is not None:
+        rows.append(("code", "", len(rows) - 1, inner.attributes))
+        ends.append(len(rows) + 1)
+    rows.append((TEXT, code, len(rows) - 1, _NONE))
+    ends.append(len(rows))
+    ends[len(rows) - 2 - (inner is not None)] = len(rows)

@@ -51,7 +51,7 @@ def write(outline: Outline, choice: Choice, formulas: Sequence[Formula]) -> tupl
 
     Formula n stands where its placeholder, U+E000 n U+E001, stood.
     """
-    if formulas:
+    if formulas and "$" in "".join(outline.texts):
         outline = replace(outline, texts=_escaped(outline))
     writer = _Writer(outline, bytearray(choice.dropped), formulas)
     for node in choice.nodes:

@@ -56,7 +56,7 @@ def build_steps(spec: StageSpec) -> list[PipelineStep]:
 
 
 def _extract(config: Any, _: Artefact | None) -> PipelineStep:
-    from filters.html import Extract
+    from filters.extract_step import Extract
 
     return Extract(main_content=config.main_content, first_pass=config.first_pass)
 

@@ -10,7 +10,9 @@ NEEDLES = "katex math hmate latex tex= tex2 t=tx mjx- ltx_ imete altte cogs ormu
 BLANKS = b"\t\n\f\r "
 SPARE = bytes(16)
 NAME = re.compile(rb"[a-zA-Z][a-zA-Z0-9:_-]*")
-WORD_SLOTS = 4096
+REFERENCE = re.compile(rb"&(#?)([a-zA-Z0-9]*);")
+SYMBOL = re.compile(rb"\xe2[\x88-\x8b\xa8-\xab]|\xf0\x9d[\x90-\x9f]|\xc2[\xb1\xb2\xb3]|\xc3[\x97\xb7]")
+CODES = ((0x2200, 0x22FF), (0x2A00, 0x2AFF), (0x1D400, 0x1D7FF))
 
 
 def last(name: bytes | str) -> str:
@@ -18,46 +20,30 @@ def last(name: bytes | str) -> str:
     return (name if isinstance(name, str) else name.lower().decode("latin-1"))[-8:]
 
 
-def naive_slot(word: bytes, length: int) -> int:
-    """The slot of a word, from the number that its first 8 letters make, and its length."""
-    value = int.from_bytes(word[:8], "little") ^ (length * 0x9E3779B97F4A7C15) % 2**64
-    return (value * 0xFF51AFD7ED558CCD) % 2**64 // (2**64 // WORD_SLOTS)
-
-
 class NaiveScan:
-    """What `scan_page` counts, and the slots of the words."""
+    """The text of a page, and what is counted."""
 
     def __init__(self, page: bytes) -> None:
         self.page, self.stop = page + SPARE, len(page)
-        self.carriers = self.delimiters = self.commands = self.symbols = self.scripts = 0
-        self.slots: list[int] = []
-        self.before = (b"", -1)  # the Chinese character before, and where it ends
+        self.carriers = self.delimiters = self.symbols = 0
+        self.text = b""
         at = 0
         while at < self.stop:
-            at = self.step(at)
+            byte = self.page[at : at + 1]
+            end = self.tag(at) if byte == b"<" else self.reference(at) if byte == b"&" else self.sign(at)
+            self.text += b" " if byte in (b"<", b"&") and end > at + 1 else self.page[at : min(end, self.stop)]
+            at = end
 
-    def step(self, at: int) -> int:
-        page, byte = self.page, self.page[at : at + 1]
-        if byte.isalpha() and byte.isascii():
-            word = re.match(rb"[a-zA-Z]+", page[at:])[0].lower()  # type: ignore[index]
-            self.slots.append(naive_slot(word, len(word)))
-            return at + len(word)
-        if byte.isdigit():
-            self.slots.append(naive_slot(b"0", 1))
-            return at + len(re.match(rb"[0-9]+", page[at:])[0])  # type: ignore[index]
-        if byte in (b"=", b"+"):
-            self.slots.append(naive_slot(byte, 1))
+    def reference(self, at: int) -> int:
+        """Behind a character reference, which may be to a symbol."""
+        found = REFERENCE.match(self.page, at)
+        if found is None or found.end() > at + 13 or found.end() > self.stop:
             return at + 1
-        if b"\xe3" <= byte <= b"\xe9":
-            sign = page[at : at + 3]
-            if self.before[1] == at:
-                pair = int.from_bytes(self.before[0] + sign, "big").to_bytes(8, "little")
-                self.slots.append(naive_slot(pair, 6))
-            self.before = (sign, at + 3)
-            return at + 3
-        if byte == b"<":
-            return self.tag(at)
-        return self.sign(at)
+        number = found[2].lower()
+        if found[1] and re.fullmatch(rb"[0-9]+|x[0-9a-f]+", number):
+            code = int(number.removeprefix(b"x"), 16 if number.startswith(b"x") else 10)
+            self.symbols += any(first <= code <= end for first, end in CODES)
+        return found.end()
 
     def tag(self, at: int) -> int:
         page = self.page
@@ -71,7 +57,6 @@ class NaiveScan:
         end = self.attributes_end(begin)
         if closing:
             return end
-        self.scripts += name in ("sub", "sup")
         self.carriers += name in map(last, FORMULAS) or self.speaks(name, begin, end - 1)
         if name not in ("script", "style"):
             return end
@@ -131,38 +116,21 @@ class NaiveScan:
         return False
 
     def sign(self, at: int) -> int:
-        """Counts what a sign that is no letter begins; where to go on."""
-        page = self.page
-        byte = page[at : at + 1]
-        if byte in (b"\xc2", b"\xc3", b"\xe2", b"\xf0"):
-            symbol = rb"\xe2[\x88-\x8b\xa8-\xab]|\xf0\x9d[\x90-\x9f]|\xc2[\xb1\xb2\xb3]|\xc3[\x97\xb7]"
-            self.symbols += re.match(symbol, page[at : at + 3]) is not None
-        elif byte == b"&":
-            found = re.match(rb"&#(?:[xX]([0-9a-fA-F]*)|([0-9]*))", page[at : at + 10])
-            if found and (digits := found[1] or found[2]):
-                code = int(digits, 16 if found[1] else 10)
-                ranges = ((0x2200, 0x22FF), (0x2A00, 0x2AFF), (0x1D400, 0x1D7FF))
-                self.symbols += any(first <= code <= end for first, end in ranges)
-        elif byte in (b"$", b"`"):
-            if page[at : at + 2] == b"$$":
-                self.delimiters += 1
-                return at + 2
+        """Counts what another sign begins; where to go on."""
+        page, byte = self.page, self.page[at : at + 1]
+        if page[at : at + 2] in (b"$$", b"\\(", b"\\["):
+            self.delimiters += 1
+            return at + 2
+        self.delimiters += page.startswith(b"\\begin{", at)
+        self.symbols += SYMBOL.match(page, at) is not None
+        if byte in (b"$", b"`"):
             inner, closed, _ = page[at + 1 : min(self.stop, at + 120)].partition(byte)
             if closed and b"\n" not in inner and b"<" not in inner:
                 self.delimiters += any(sign in inner for sign in (b"\\", b"^", b"_", b"{"))
-        elif page[at : at + 2] in (b"\\(", b"\\["):
-            self.delimiters += 1
-            return at + 2
-        elif found := re.match(rb"\\([a-zA-Z]{2,})", page[at:]):
-            self.commands += 1
-            self.delimiters += found[1] == b"begin" and page[at + 6 : at + 7] == b"{"
-            return at + found.end()
         return at + 1
 
 
-def naive_scan(page: bytes, weights: list[int]) -> list[int]:
-    """What `scan_page` counts."""
+def naive_scan(page: bytes) -> tuple[bytes, int, int, int]:
+    """What `scan_page` gives."""
     scan = NaiveScan(page)
-    weight = sum(weights[slot] for slot in scan.slots)
-    counts = [scan.carriers, scan.delimiters, scan.commands, scan.symbols, scan.scripts]
-    return [*counts, len(scan.slots), weight]
+    return scan.text, scan.carriers, scan.delimiters, scan.symbols

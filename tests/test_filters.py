@@ -11,7 +11,8 @@ from datatrove.data import Document, Media, MediaType
 from filters.charset import decode
 from filters.classifier import Recall, TrainParams, load_model, prepare, score, train
 from filters.errors import InputError, UsageError
-from filters.html import Extract, decode_html, looks_like_html
+from filters.extract_step import Extract
+from filters.html import decode_html, looks_like_html
 from filters.language import Language, detect
 from filters.quality import Quality, QualityParams, signals
 

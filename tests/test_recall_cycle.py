@@ -108,6 +108,7 @@ def test_a_finished_cycle_is_not_done_again(web: Web) -> None:
         recall(web.root, "other", Refuses(), hosts={"min_share": 0.2})
 
 
+@pytest.mark.slow  # every cycle trains in a process of its own
 @pytest.mark.parametrize(("name", "workers"), [("local", 1), ("local", 3), ("spark", 2)])
 def test_engines_agree(name: str, workers: int, small: Web, request: Any) -> None:
     """Every file of every cycle is byte for byte that of the inline engine."""
@@ -128,6 +129,7 @@ class Killed(BaseException):
     """What stands for the end of the process."""
 
 
+@pytest.mark.slow  # every cycle trains in a process of its own
 @pytest.mark.parametrize("stride", [11, 23])
 def test_killed_anywhere_it_ends_in_the_same_bytes(stride: int, small: Web, monkeypatch: Any) -> None:
     """Killed before the 11th (23rd) file gets its name, and started again each time with a little more to live."""
