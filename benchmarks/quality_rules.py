@@ -98,9 +98,7 @@ def rubbish(seed: int = 1, each: int = 100) -> Iterator[tuple[str, str]]:
         "spam": lambda: stuffed("spam"),
         "adult": lambda: stuffed("adult"),
     }
-    for kind, make in makers.items():
-        for _ in range(each):
-            yield kind, make()
+    yield from ((kind, make()) for kind, make in makers.items() for _ in range(each))
 
 
 def mathematics(data: Path) -> Iterator[tuple[str, str]]:

@@ -129,7 +129,8 @@ def _all_flags(outline: Outline) -> tuple[list[int], list[int]]:
             continue
         if tag in _CODE_TAGS:
             code_ends = outline.ends[node]
-        flag = _named(tag, attributes.get("class") or "", attributes.get("id") or "")
+        classes, name = attributes.get("class"), attributes.get("id")
+        flag = _named(tag, classes or "", name or "") if classes or name or tag in _MARKED_TAGS else 0
         if not _TELLING.isdisjoint(attributes):
             flag |= _of_attributes(attributes)
         if tag == "figcaption":  # pandoc hides its captions from screen readers, since the image has them as alt

@@ -32,7 +32,6 @@ INLINE = words(
 )
 _NO_BLANKS = words("html body table thead tbody tfoot tr ul ol dl colgroup")  # blanks mean nothing in them
 _NONE: dict[str, str | None] = {}
-_Row = tuple[str, str, int, dict[str, str | None]]  # tag, text, parent, attributes
 
 
 @dataclass(slots=True)
@@ -72,27 +71,34 @@ def flatten(tree: LexborHTMLParser) -> Outline:
 
     A loop and no recursion: pages nest deeper than Python.
     """
-    rows: list[_Row] = []
-    ends: list[int] = []
-    node: LexborNode | None = tree.root
-    open_nodes: list[tuple[LexborNode, int]] = []
-    parent = -1
-    before = ""  # tag of the sibling before; blanks behind what starts a line of its own mean nothing
+    out = Outline([], [], [], [], [])
+    tags, texts, parents, ends, attributes = out.tags, out.texts, out.parents, out.ends, out.attributes
+    node, open_nodes = tree.root, list[tuple[LexborNode, int]]()
+    # before: tag of the sibling before; blanks behind what starts a line of its own mean nothing
+    parent, size, before = -1, 0, ""
     while node is not None:
         tag = node.tag or ""
         if tag == TEXT:
             text = node.text_content or ""
-            if not text.isspace() or (before in INLINE and rows[parent][0] not in _NO_BLANKS):
-                rows.append((TEXT, text, parent, _NONE))
-                ends.append(len(rows))
+            if not text.isspace() or (before in INLINE and tags[parent] not in _NO_BLANKS):
+                size += 1
+                tags.append(TEXT)
+                texts.append(text)
+                parents.append(parent)
+                ends.append(size)
+                attributes.append(_NONE)
                 before = TEXT
         elif tag not in _SKIPPED:
-            index = len(rows)
-            rows.append((tag, "", parent, node.attributes))
-            ends.append(index + 1)
+            index = size
+            size += 1
+            tags.append(tag)
+            texts.append("")
+            parents.append(parent)
+            ends.append(size)
+            attributes.append(node.attributes)
             child = node.child
             if tag == "pre" and (code := code_text(node)) is not None:
-                _add_code(rows, ends, node, code)
+                size = _add_code(out, node, code)
             elif child is not None:
                 open_nodes.append((node, index))
                 parent = index
@@ -103,19 +109,22 @@ def flatten(tree: LexborHTMLParser) -> Outline:
         node = node.next
         while node is None and open_nodes:
             closed, index = open_nodes.pop()
-            ends[index] = len(rows)
-            before, _, parent, _ = rows[index]
-            node = closed.next
-    tags, texts, parents, attributes = (list(column) for column in zip(*rows, strict=True)) if rows else ([], [], [], [])
-    return Outline(tags, texts, parents, ends, attributes)
+            ends[index], before, parent, node = size, tags[index], parents[index], closed.next
+    return out
 
 
-def _add_code(rows: list[_Row], ends: list[int], pre: LexborNode, code: str) -> None:
-    """The text below a `pre`, in a `code` where that stands there, since it knows the language."""
+def _add_code(out: Outline, pre: LexborNode, code: str) -> int:
+    """Puts the text below a `pre`, in a `code` where that stands, since it knows the language; returns the size."""
+    index = len(out.tags) - 1
     inner = pre.css_first("code")
-    if inner is not None:
-        rows.append(("code", "", len(rows) - 1, inner.attributes))
-        ends.append(len(rows) + 1)
-    rows.append((TEXT, code, len(rows) - 1, _NONE))
-    ends.append(len(rows))
-    ends[len(rows) - 2 - (inner is not None)] = len(rows)
+    rows = [("code", "", index, inner.attributes)] if inner is not None else []
+    rows.append((TEXT, code, index + len(rows), _NONE))
+    size = index + 1 + len(rows)
+    for tag, text, parent, attributes in rows:
+        out.tags.append(tag)
+        out.texts.append(text)
+        out.parents.append(parent)
+        out.ends.append(size)
+        out.attributes.append(attributes)
+    out.ends[index] = size
+    return size

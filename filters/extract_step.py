@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datatrove.data import Document, Media
+from datatrove.data import Document, Media, MediaType
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from filters.first_pass import Signs, signs
@@ -15,6 +15,8 @@ Verdict = bool | tuple[bool, str]
 class Extract(BaseFilter):
     """Puts the Markdown of a page in the place of its HTML (`Document.media[0]`); documents without HTML pass.
 
+    `html_in_text` takes it from the document's text where there is no media, as text or bytes: documents of datatrove's
+    WARC reader, or a column of a DataFrame.
     Metadata get `title`, `page_language` and `formulas` (those found, kept and failed, by kind) where the page has any,
     and `cut` where it is longer than what is read of a page. Removed: `no_math_signs` if `first_pass` is asked for,
     `undecodable`, `nested_too_deep`, `too_many_attributes`, `too_slow`, `no_content`, `extract_error:TYPE`.
@@ -22,9 +24,16 @@ class Extract(BaseFilter):
 
     name = "extract"
 
-    def __init__(self, *, main_content: bool = True, first_pass: bool = False, exclusion_writer: object = None) -> None:
+    def __init__(
+        self,
+        *,
+        main_content: bool = True,
+        first_pass: bool = False,
+        html_in_text: bool = False,
+        exclusion_writer: object = None,
+    ) -> None:
         super().__init__(exclusion_writer, _BATCH if first_pass else 1)
-        self.main_content, self.first_pass = main_content, first_pass
+        self.main_content, self.first_pass, self.html_in_text = main_content, first_pass, html_in_text
 
     def filter(self, doc: Document) -> Verdict:
         """True, with the text in place, or (False, reason)."""
@@ -32,11 +41,23 @@ class Extract(BaseFilter):
 
     def filter_batch(self, batch: list[Document]) -> list[Verdict]:
         """The verdicts on a batch."""
-        pages = [doc.media.pop() if doc.media else None for doc in batch]
+        pages = [self._page(doc) for doc in batch]
         seen = iter(signs([_as_utf8(page) for page in pages if page]) if self.first_pass else ())
         return [
             self._judge(doc, page, next(seen, None)) if page else True for doc, page in zip(batch, pages, strict=True)
         ]
+
+    def _page(self, doc: Document) -> Media | None:
+        """Takes the HTML out of a document."""
+        if doc.media:
+            return doc.media.pop()
+        if not (self.html_in_text and doc.text):
+            return None
+        html, doc.text = doc.text, ""
+        if isinstance(html, bytes):
+            return Media("html", MediaType.DOCUMENT, "", media_bytes=html)
+        data = html.encode("utf-8", "replace")
+        return Media("html", MediaType.DOCUMENT, "", media_bytes=data, metadata={"charset": "utf-8"})
 
     def _judge(self, doc: Document, media: Media, seen: Signs | None) -> Verdict:
         if seen and not seen.verdict:
