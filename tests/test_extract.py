@@ -134,7 +134,9 @@ def test_a_long_page_is_cut_behind_its_scripts_went() -> None:
 )
 def test_the_dearest_pages_stay_within_the_limits(page: str) -> None:
     """Each of them would be a trap for a step that looks at all others for each, or goes back."""
-    told = subprocess.run([sys.executable, "-c", METERED], input=page.encode(), capture_output=True, check=True, cwd=REPOSITORY)
+    told = subprocess.run(
+        [sys.executable, "-c", METERED], input=page.encode(), capture_output=True, check=True, cwd=REPOSITORY
+    )
     seconds, megabytes = json.loads(told.stdout)
 
     assert seconds < MAX_SECONDS
