@@ -27,7 +27,14 @@ _QUIET = option("Output", "--quiet", is_flag=True, help="Print nothing.")
 
 @click.group(context_settings=SETTINGS)
 def recall() -> None:
-    """Find mathematical text: train a classifier on examples, add its score to rows, or recall in cycles."""
+    """Find mathematical text: train a classifier on examples, add its score to rows, or recall in cycles.
+
+    \b
+    Examples:
+      mathcorpus recall train --positive math.jsonl --negative other.jsonl --out model.bin
+      mathcorpus recall score pages.jsonl --model model.bin --out scored
+      mathcorpus recall cycle recipe.yaml
+    """
 
 
 recall.add_command(cycle)
