@@ -21,7 +21,16 @@ from filters.errors import RecipeError
 from filters.text import Tokens
 from filters.words import jit, read_only
 
-__all__ = ["EMPTY_SLOT", "MINHASH_VERSION", "MinHashParams", "band_keys", "signatures", "similarity"]
+__all__ = [
+    "EMPTY_SLOT",
+    "MINHASH_VERSION",
+    "MinHashParams",
+    "ShingleSets",
+    "band_keys",
+    "shingle_sets",
+    "signatures",
+    "similarity",
+]
 
 MINHASH_VERSION = "minhash-1"
 EMPTY_SLOT = 0xFFFFFFFF  # every slot of a document without tokens
@@ -69,6 +78,17 @@ class MinHashParams:
         return self.bands * self.rows
 
 
+@dataclass(frozen=True, slots=True)
+class ShingleSets:
+    """The distinct shingles of N documents: document i has values[offsets[i]:offsets[i + 1]].
+
+    values : uint32[S], ascending within a document; offsets : int64[N + 1].
+    """
+
+    values: _U32
+    offsets: _I64
+
+
 def signatures(tokens: Tokens, params: MinHashParams) -> tuple[_U32, _I32]:
     """The signatures, uint32[N, slots], and the number of shingles, int32[N], of N documents.
 
@@ -77,6 +97,11 @@ def signatures(tokens: Tokens, params: MinHashParams) -> tuple[_U32, _I32]:
     """
     factors, terms = _permutations(params)
     return _signatures(read_only(tokens.hashes), read_only(tokens.offsets), params.ngram, factors, terms)
+
+
+def shingle_sets(tokens: Tokens, params: MinHashParams) -> ShingleSets:
+    """The sets of the shingles that `signatures` permutes, of N documents: what an exact Jaccard is counted from."""
+    return ShingleSets(*_shingle_sets(read_only(tokens.hashes), read_only(tokens.offsets), params.ngram))
 
 
 def band_keys(found: _U32, params: MinHashParams) -> _U64:
@@ -152,3 +177,39 @@ def _lower(slots: _U32, shingles: _U32, factors: _U32, terms: _U32) -> None:
         for index in range(shingles.size):  # numba does not vectorise `for shingle in shingles`
             least = min(least, np.uint32(factor * shingles[index] + term))
         slots[slot] = least
+
+
+@jit
+def _shingle_sets(hashes: _U64, offsets: _I64, ngram: int) -> tuple[_U32, _I64]:
+    """See `shingle_sets`."""
+    values = np.empty(hashes.size, np.uint32)
+    borders = np.zeros(offsets.size, np.int64)
+    put = 0
+    for document in range(offsets.size - 1):
+        first, last = offsets[document], offsets[document + 1]
+        held = _shingles(hashes, first, last, ngram, values, put)
+        found = np.sort(values[put : put + held])
+        for index in range(held):
+            if index == 0 or found[index] != found[index - 1]:
+                values[put] = found[index]
+                put += 1
+        borders[document + 1] = put
+    return values[:put].copy(), borders
+
+
+@jit
+def _shingles(hashes: _U64, first: int, last: int, ngram: int, out: _U32, put: int) -> int:
+    """The number of the shingles of hashes[first:last], written to out[put:]."""
+    leaving = np.uint64(1)
+    for _ in range(ngram):
+        leaving *= _GAMMA
+    width = min(ngram, last - first)
+    value, held = np.uint64(0), 0
+    for token in range(first, last):
+        value = value * _GAMMA + hashes[token]
+        if token - first >= width:
+            value -= leaving * hashes[token - width]
+        if token - first >= width - 1:
+            out[put + held] = np.uint32(((value ^ (value >> _HALF)) * _MIX_1) >> _HALF)
+            held += 1
+    return held

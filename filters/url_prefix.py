@@ -15,7 +15,7 @@ URL_VERSION = "url-1"
 DEPTH = 3
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_ALL_DEFAULTS = set(_DEFAULT_PORTS.values())  # where no scheme says which
+ALL_DEFAULT_PORTS = set(_DEFAULT_PORTS.values())  # where no scheme says which
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|//")
 _SAFE = "~!$&'()*+,=:@"  # of a path segment, beside letters, digits, - . _; `;` begins a parameter
 
@@ -34,12 +34,12 @@ def url_prefixes(url: str, depth: int = DEPTH) -> tuple[str, ...]:
     text = url.strip()
     try:
         parts = urlsplit(text if _SCHEME.match(text) else f"//{text}")
-        host, port = _host(parts.hostname or ""), parts.port
+        host, port = ascii_host(parts.hostname or ""), parts.port
     except ValueError:  # brackets without an address, a port that is no number
         return ()
     if not host:
         return ()
-    if port is not None and port not in ({_DEFAULT_PORTS.get(parts.scheme)} if parts.scheme else _ALL_DEFAULTS):
+    if port is not None and port not in ({_DEFAULT_PORTS.get(parts.scheme)} if parts.scheme else ALL_DEFAULT_PORTS):
         host = f"{host}:{port}"
     prefixes = [host]
     for folder in _folders(parts.path, parts.query)[:depth]:
@@ -47,7 +47,8 @@ def url_prefixes(url: str, depth: int = DEPTH) -> tuple[str, ...]:
     return tuple(prefixes)
 
 
-def _host(name: str) -> str:
+def ascii_host(name: str) -> str:
+    """A host name in lower-case ASCII, without `www.`; "" for none."""
     name = unicodedata.normalize("NFKC", unquote_to_bytes(name).decode("utf-8", "replace")).lower().strip(".")
     if ":" in name:  # IPv6
         return f"[{name}]"
@@ -62,23 +63,24 @@ def _folders(path: str, query: str) -> list[str]:
     kept: list[str] = []
     raw = path.split("/")
     for segment in raw[:-1]:
-        _step(kept, segment)
+        step(kept, segment)
     last = raw[-1].partition(";")[0]
     if last in {"", ".", ".."}:
-        _step(kept, last)
+        step(kept, last)
     elif query:
-        kept.append(f"{_canonical(last)}?")
+        kept.append(f"{canonical_segment(last)}?")
     return [f if f.endswith("?") else f"{f}/" for f in kept]
 
 
-def _step(kept: list[str], segment: str) -> None:
-    name = _canonical(segment.partition(";")[0])
+def step(kept: list[str], segment: str) -> None:
+    """Goes from the folders to the one that a segment of a path names: "." and "" stay, ".." goes up."""
+    name = canonical_segment(segment.partition(";")[0])
     if name == "..":
         del kept[-1:]
     elif name not in {"", "."}:
         kept.append(name)
 
 
-def _canonical(segment: str) -> str:
+def canonical_segment(segment: str) -> str:
     """Percent codes of plain characters decoded, all others encoded in capitals."""
     return quote(unquote_to_bytes(segment), safe=_SAFE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import naive
+import naive_dedup
 import numpy as np
 import pytest
 from datasketch import MinHash
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.errors import RecipeError
-from filters.minhash import EMPTY_SLOT, MinHashParams, band_keys, signatures, similarity
+from filters.minhash import EMPTY_SLOT, MinHashParams, band_keys, shingle_sets, signatures, similarity
 from filters.text import pack, token_hash, tokenise
 
 WORDS = """the of and to in we have that let be a theorem proof lemma integral limit function space group field ring
@@ -49,6 +51,35 @@ def test_signatures_are_those_of_the_twin(documents: list[list[str]], params: Mi
     assert [len(naive.shingles(each, params.ngram)) for each in hashes] == counts.tolist()
 
 
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.text("ab 1+中 \\frac", max_size=60).map(str.encode) | st.binary(max_size=40), max_size=4),
+    st.builds(MinHashParams, st.integers(1, 5), st.integers(1, 9), st.integers(1, 6), st.integers(0, 2**64 - 1)),
+)
+def test_any_bytes_give_what_the_twins_give(texts: list[bytes], params: MinHashParams) -> None:
+    """Malformed UTF-8 too: signatures, numbers of shingles, and sets of shingles, whatever the number of slots."""
+    tokens = tokenise(pack(texts), operators=True, folded=False, spans=False)
+    hashes = [[naive.token_hash(token.text) for token in naive.tokens(text, operators=True)] for text in texts]
+    found, counts = signatures(tokens, params)
+    sets = shingle_sets(tokens, params)
+    split = [sets.values[a:b].tolist() for a, b in itertools.pairwise(sets.offsets)]
+
+    assert [naive.signature(each, params.slots, params.ngram, params.seed) for each in hashes] == found.tolist()
+    assert [len(naive.shingles(each, params.ngram)) for each in hashes] == counts.tolist()
+    assert naive_dedup.shingle_sets(hashes, params.ngram) == split
+
+
+@pytest.mark.parametrize("length", [1, 4, 5, 63, 64, 65, 70, 1000, 5000])
+def test_sets_of_shingles_are_sorted_whatever_their_size(length: int) -> None:
+    """Short documents and long ones, which are sorted in another way, with repeats."""
+    words = [str(number % 900) for number in range(length)]
+    sets = shingle_sets(tokenise(pack([" ".join(words)] * 2)), MinHashParams())
+    [expected] = naive_dedup.shingle_sets([[token_hash(word) for word in words]], 5)
+
+    assert expected * 2 == sets.values.tolist()
+    assert [0, len(expected), 2 * len(expected)] == sets.offsets.tolist()
+
+
 def test_documents_longer_than_a_block_keep_all_their_shingles() -> None:
     """The border between two blocks of shingles loses none and repeats none."""
     words = [str(number) for number in range(5000)]
@@ -63,7 +94,11 @@ def test_signatures_and_keys_are_pinned() -> None:
     params = MinHashParams(bands=2, rows=2, ngram=3, seed=7)
     found, counts = signatures(tokenise(pack(["let x be a prime number", "x"])), params)
 
+    sets = shingle_sets(tokenise(pack(["let x be a prime number", "x"])), params)
+
     assert [4, 1] == counts.tolist()
+    assert [24578639, 270266156, 905606473, 3964818062, 1866784033] == sets.values.tolist()
+    assert [0, 4, 5] == sets.offsets.tolist()
     assert [
         [622388189, 766696767, 276503866, 1231277568],
         [795544668, 3486423313, 4172894669, 3083086866],
