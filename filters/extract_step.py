@@ -16,7 +16,7 @@ class Extract(BaseFilter):
     """Puts the Markdown of a page in the place of its HTML (`Document.media[0]`); documents without HTML pass.
 
     `html_in_text` takes it from the document's text where there is no media, as text or bytes: documents of datatrove's
-    WARC reader, or a column of a DataFrame.
+    WARC reader, or a column of a DataFrame. `charset` in the metadata is then that of the HTTP header, for bytes.
     Metadata get `title`, `page_language` and `formulas` (those found, kept and failed, by kind) where the page has any,
     and `cut` where it is longer than what is read of a page. Removed: `no_math_signs` if `first_pass` is asked for,
     `undecodable`, `nested_too_deep`, `too_many_attributes`, `too_slow`, `no_content`, `extract_error:TYPE`.
@@ -55,7 +55,8 @@ class Extract(BaseFilter):
             return None
         html, doc.text = doc.text, ""
         if isinstance(html, bytes):
-            return Media("html", MediaType.DOCUMENT, "", media_bytes=html)
+            charset = doc.metadata.get("charset")
+            return Media("html", MediaType.DOCUMENT, "", media_bytes=html, metadata={"charset": charset})
         data = html.encode("utf-8", "replace")
         return Media("html", MediaType.DOCUMENT, "", media_bytes=data, metadata={"charset": "utf-8"})
 

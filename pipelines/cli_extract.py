@@ -27,7 +27,7 @@ _SHOWN = 12  # reasons and kinds of formulas in the summary; the report has all
     "--first-pass/--no-first-pass",
     default=False,
     show_default=True,
-    help="Leave pages without a sign of mathematics alone: for crawls.",
+    help="Remove pages without a sign of mathematics before extraction: for crawls.",
 )
 @option(
     "Pages", "--main-content/--whole-page", default=True, show_default=True, help="Leave navigation and footers out."
@@ -109,7 +109,7 @@ def _summary(report: dict[str, Any], out: Path) -> Iterator[str]:
     yield from _largest({kind: n for kind, n in formulas["kept"].items() if kind != "all"}, " kept")
     if report["unread_files"]["count"]:
         names = ", ".join(report["unread_files"]["first"][:3])
-        yield f"{report['unread_files']['count']} files in the folders are of no kind that is read: {names}"
+        yield f"files in the folders that are of no kind that is read: {report['unread_files']['count']} ({names})"
     cost = report["cost"]
     speed = f"{cost['pages_per_cpu_second']:,.0f} pages per CPU second"
     yield f"{cost['seconds']:.1f} s with {cost['workers']} workers, {speed}"

@@ -6,7 +6,6 @@ The folder that it writes is that of a build, so that `trace` and `audit` read i
 from __future__ import annotations
 
 import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,7 +61,6 @@ class _Told(Events):
 
 def run(options: Options, progress: Progress = lambda _done, _all: None) -> dict[str, Any]:
     """The report, which is also in report.json; `fresh` says whether anything was done."""
-    started = time.perf_counter()
     work = options.out / "work"
     _check_out(options.out)
     spool = work / "input"
@@ -75,16 +73,21 @@ def run(options: Options, progress: Progress = lambda _done, _all: None) -> dict
         workers = pool.workers
     engine = "local" if workers > 1 else "inline"
     manifest = Build(plan, lambda: make_engine(engine, workers), _Told(plan, progress)).run()
-    path = options.out / "report.json"
-    if manifest["fresh"] or not path.exists():
-        spent = time.perf_counter() - started
-        write_json(path, make_report(options, manifest) | {"cost": _cost(manifest, spent, workers)})
+    if _report_of(options.out).get("key") != manifest["key"]:  # no `fresh`: a run may have been stopped just here
+        shutil.rmtree(options.out / "jsonl", ignore_errors=True)
+        write_json(options.out / "report.json", make_report(options, manifest) | {"cost": _cost(manifest, workers)})
     for old in (*work.glob("map-*"), spool):
         shutil.rmtree(old, ignore_errors=True)
     if options.as_jsonl:
         _write_jsonl(options.out)
-    report: dict[str, Any] = orjson.loads(path.read_bytes())
-    return report | {"fresh": manifest["fresh"]}
+    return _report_of(options.out) | {"fresh": manifest["fresh"]}
+
+
+def _report_of(out: Path) -> dict[str, Any]:
+    """The report that is there, {} where there is none."""
+    path = out / "report.json"
+    report: dict[str, Any] = orjson.loads(path.read_bytes()) if path.exists() else {}
+    return report
 
 
 def _recipe(options: Options, files: Sequence[PageFile]) -> Recipe:
@@ -153,11 +156,11 @@ def make_report(options: Options, manifest: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cost(manifest: dict[str, Any], seconds: float, workers: int) -> dict[str, Any]:
+def _cost(manifest: dict[str, Any], workers: int) -> dict[str, Any]:
     cpu = sum(one["cost"]["cpu_s"] for one in manifest["passes"])
     pages = manifest["documents"]["read"]
     return {
-        "seconds": round(seconds, 3),
+        "seconds": manifest["seconds"],
         "cpu_seconds": round(cpu, 3),
         "pages_per_cpu_second": round(pages / max(cpu, 1e-9), 1),
         "stages_cpu_seconds": {k: v for one in manifest["passes"] for k, v in one["cost"]["stages_cpu_s"].items()},

@@ -124,6 +124,8 @@ def _files(given: str, spool: Path) -> Iterator[tuple[str, Path, bool]]:
             yield row_file.name, path, True
     else:
         folder = os.path.isdir(given)
+        if folder and not any(names for _, _, names in os.walk(given)):
+            return  # the caller says what was expected
         yield from ((name, path, not folder) for name, path in find_files([given], ("",), "input"))
 
 
@@ -142,6 +144,9 @@ def _sniffed(name: str, path: Path, spool: Path) -> PageFile:
     """The file with a kind by its first bytes; under a name that tells it, since readers go by names."""
     with path.open("rb") as file:
         magic = file.read(4)
+    if not magic:
+        msg = f"input: {name}: is empty"
+        raise InputError(msg)
     packed = next((ending for mark, ending in _MAGIC if magic.startswith(mark)), "")
     link = spool / f"{name}{packed}"
     kind = "parquet" if magic == b"PAR1" else None
