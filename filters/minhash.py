@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.errors import RecipeError
+from filters.minhash_intrinsics import LANES, lower_slots
 from filters.text import Tokens
-from filters.words import jit, read_only
+from filters.words import jit, leaf, read_only
 
 __all__ = [
     "EMPTY_SLOT",
@@ -39,6 +40,7 @@ _U32 = npt.NDArray[np.uint32]
 _U64 = npt.NDArray[np.uint64]
 _I32 = npt.NDArray[np.int32]
 _I64 = npt.NDArray[np.int64]
+_Signatures = tuple[_U32, _I32]
 
 # Golden-ratio increment and finaliser of splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom
 # number generators" (2014). The increment, being odd, is also the base of the rolling hash.
@@ -47,7 +49,7 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _HALF = np.uint64(32)
 
-_BLOCK = 2048  # shingles that pass under all permutations at a time: 8 KiB stay in the first-level cache
+_BLOCK = 1024  # shingles that pass under all permutations at a time: with their sums 12 KiB, of the first-level cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ def signatures(tokens: Tokens, params: MinHashParams) -> tuple[_U32, _I32]:
     A shingle is counted as often as it comes. A document of 1 to ngram - 1 tokens has one shingle of them all;
     one without tokens has 0, and `EMPTY_SLOT` everywhere: leave it out, or all such are each other's duplicates.
     """
-    factors, terms = _permutations(params)
-    return _signatures(read_only(tokens.hashes), read_only(tokens.offsets), params.ngram, factors, terms)
+    hashes, offsets = read_only(tokens.hashes), read_only(tokens.offsets)
+    return _signatures(hashes, offsets, params.ngram, params.slots, _permutations(params))
 
 
 def shingle_sets(tokens: Tokens, params: MinHashParams) -> ShingleSets:
@@ -132,51 +134,59 @@ def _mixed(state: _U64) -> _U64:
 
 @functools.cache
 def _permutations(params: MinHashParams) -> tuple[_U32, _U32]:
-    """Odd factors and terms of x -> factor * x + term modulo 2**32, uint32[slots] each, from splitmix64."""
+    """Odd factors and terms of x -> factor * x + term modulo 2**32, from splitmix64; uint32[slots, rounded up] each."""
     steps = np.arange(1, 2 * params.slots + 1, dtype=np.uint64)
     drawn = (_mixed(np.uint64(params.seed) + steps * _GAMMA) >> _HALF).astype(np.uint32)
+    drawn = np.append(drawn, np.zeros(2 * (-params.slots % LANES), np.uint32))
     return read_only(drawn[0::2] | np.uint32(1)), read_only(drawn[1::2].copy())
 
 
 @jit
-def _signatures(hashes: _U64, offsets: _I64, ngram: int, factors: _U32, terms: _U32) -> tuple[_U32, _I32]:
-    """See `signatures`. hashes : uint64[T]; offsets : int64[N + 1]; factors, terms : uint32[slots].
-
-    A shingle is the polynomial in _GAMMA of its token hashes modulo 2**64, rolled, then mixed to 32 bits.
-    """
-    documents = offsets.size - 1
-    found = np.full((documents, factors.size), EMPTY_SLOT, np.uint32)
-    counts = np.zeros(documents, np.int32)
-    shingles = np.empty(_BLOCK, np.uint32)
-    leaving = np.uint64(1)
-    for _ in range(ngram):
-        leaving *= _GAMMA
-    for document in range(documents):
+def _signatures(hashes: _U64, offsets: _I64, ngram: int, slots: int, permutations: tuple[_U32, _U32]) -> _Signatures:
+    """See `signatures`. hashes : uint64[T]; offsets : int64[N + 1]; permutations : factors and terms."""
+    found = np.empty((offsets.size - 1, slots), np.uint32)
+    counts = np.zeros(offsets.size - 1, np.int32)
+    shingles, sums = np.empty(_BLOCK, np.uint32), np.empty(_BLOCK, np.uint64)
+    least = np.empty(permutations[0].size, np.uint32)
+    for document in range(offsets.size - 1):
         first, last = offsets[document], offsets[document + 1]
-        width = min(ngram, last - first)
-        value, held = np.uint64(0), 0
-        for token in range(first, last):
-            value = value * _GAMMA + hashes[token]
-            if token - first >= width:
-                value -= leaving * hashes[token - width]
-            if token - first >= width - 1:
-                shingles[held] = np.uint32(((value ^ (value >> _HALF)) * _MIX_1) >> _HALF)
-                held += 1
-            if held == _BLOCK or token == last - 1:
-                _lower(found[document], shingles[:held], factors, terms)
-                counts[document] += held
-                held = 0
+        least[:] = EMPTY_SLOT
+        for begin in range(first, max(last - ngram, first) + (last > first), _BLOCK):
+            count = _shingles(hashes[begin : min(begin + _BLOCK + ngram - 1, last)], ngram, sums, shingles)
+            counts[document] += count
+            for slot in range(0, least.size, LANES):
+                lower_slots(least, slot, shingles, count, permutations)
+        found[document] = least[:slots]
     return found, counts
 
 
-@jit
-def _lower(slots: _U32, shingles: _U32, factors: _U32, terms: _U32) -> None:
-    """Lowers each slot to the smallest image of the shingles under its permutation, in place."""
-    for slot in range(slots.size):
-        factor, term, least = factors[slot], terms[slot], slots[slot]
-        for index in range(shingles.size):  # numba does not vectorise `for shingle in shingles`
-            least = min(least, np.uint32(factor * shingles[index] + term))
-        slots[slot] = least
+@leaf
+def _shingles(tokens: _U64, ngram: int, sums: _U64, out: _U32) -> int:
+    """The number of shingles of some tokens, at least one, written to `out`.
+
+    A shingle is the polynomial in _GAMMA of its token hashes modulo 2**64, mixed to 32 bits. Rolled along the text each
+    would wait for the one before; here all wait for nothing, and the compiler makes vectors of them.
+    sums : uint64[at least as many], overwritten.
+    """
+    ngram = min(ngram, tokens.size)
+    count = tokens.size - ngram + 1
+    sums, out = sums[:count], out[:count]
+    for i in range(count):
+        sums[i] = tokens[i]
+    power = 1
+    while power + 4 <= ngram:  # four tokens in one pass over the sums
+        a, b, c, d = tokens[power:], tokens[power + 1 :], tokens[power + 2 :], tokens[power + 3 :]
+        for i in range(count):
+            sums[i] = (((sums[i] * _GAMMA + a[i]) * _GAMMA + b[i]) * _GAMMA + c[i]) * _GAMMA + d[i]
+        power += 4
+    while power < ngram:
+        following = tokens[power:]
+        for i in range(count):
+            sums[i] = sums[i] * _GAMMA + following[i]
+        power += 1
+    for i in range(count):
+        out[i] = np.uint32(((sums[i] ^ (sums[i] >> _HALF)) * _MIX_1) >> _HALF)
+    return count
 
 
 @jit
@@ -184,32 +194,18 @@ def _shingle_sets(hashes: _U64, offsets: _I64, ngram: int) -> tuple[_U32, _I64]:
     """See `shingle_sets`."""
     values = np.empty(hashes.size, np.uint32)
     borders = np.zeros(offsets.size, np.int64)
-    put = 0
+    put, longest = 0, 0
+    for document in range(offsets.size - 1):
+        longest = max(longest, offsets[document + 1] - offsets[document])
+    sums = np.empty(longest, np.uint64)
     for document in range(offsets.size - 1):
         first, last = offsets[document], offsets[document + 1]
-        held = _shingles(hashes, first, last, ngram, values, put)
-        found = np.sort(values[put : put + held])
-        for index in range(held):
-            if index == 0 or found[index] != found[index - 1]:
+        if first < last:
+            found = values[put:]
+            count = _shingles(hashes[first:last], ngram, sums, found)
+            found[:count] = np.sort(found[:count])
+            for index in range(count):
                 values[put] = found[index]
-                put += 1
+                put += index + 1 == count or found[index + 1] != found[index]
         borders[document + 1] = put
     return values[:put].copy(), borders
-
-
-@jit
-def _shingles(hashes: _U64, first: int, last: int, ngram: int, out: _U32, put: int) -> int:
-    """The number of the shingles of hashes[first:last], written to out[put:]."""
-    leaving = np.uint64(1)
-    for _ in range(ngram):
-        leaving *= _GAMMA
-    width = min(ngram, last - first)
-    value, held = np.uint64(0), 0
-    for token in range(first, last):
-        value = value * _GAMMA + hashes[token]
-        if token - first >= width:
-            value -= leaving * hashes[token - width]
-        if token - first >= width - 1:
-            out[put + held] = np.uint32(((value ^ (value >> _HALF)) * _MIX_1) >> _HALF)
-            held += 1
-    return held
