@@ -27,7 +27,7 @@ from filters.masks import (
     lowest_bit,
     write_places,
 )
-from filters.words import CJK, SEPARATOR, Int, Word, decode, inline, leaf
+from filters.words import CJK, SEPARATOR, Int, Word, decode, inline, is_operator, leaf
 
 _U8 = npt.NDArray[np.uint8]
 _U32 = npt.NDArray[np.uint32]
@@ -66,8 +66,10 @@ def _other_high(  # noqa: PLR0913, PLR0917 - numba takes arrays and scalars, by 
         if entry == CJK << 24 | code:
             firsts |= ONE << np.uint64(place)
             ends |= ONE << np.uint64(then - at)
-        elif entry != 0 and (entry >> 24 != SEPARATOR or operators or not _parts(data, base, here, then, stop)):
-            return firsts, ends, place
+        elif entry != 0:  # a character that is not plain, a separator that is told apart
+            sign = operators and is_operator(entry & 0xFFFFFF)
+            if entry >> 24 != SEPARATOR or sign or not _parts(data, base, here, then, stop):
+                return firsts, ends, place
         other &= ~below(then - at)
     return firsts, ends, limit
 
@@ -97,12 +99,13 @@ def _wide_characters(  # noqa: PLR0913, PLR0917
 
     used : those that belong to a character of the block before; the result, those of the next.
     """
-    ideographs, marks, wide = classify_utf8(data, at)
+    ideographs, marks, wide, wide_signs = classify_utf8(data, at)
     if left < BLOCK + 2:
         whole = below(max(left - 2, 0))
         ideographs, marks, wide = ideographs & whole, marks & whole, wide & whole
-    if not operators:
-        marks |= wide & ~after_digit
+    if operators:
+        wide &= ~wide_signs
+    marks |= wide & ~after_digit
     marks = (marks | ideographs) & ~used
     other = high & ~(used | marks | marks << ONE | marks << TWO)
     return ideographs & marks, other, marks >> _LAST | marks >> (_LAST - ONE) | marks >> _LAST << ONE

@@ -30,6 +30,7 @@ from filters.words import (
     finish,
     hash_bytes,
     is_ascii_letter,
+    is_operator,
     jit,
     leaf,
     letters,
@@ -63,11 +64,6 @@ _GROUP = 5  # a whole group mark: three digits
 _SEGMENT = 1 << 13
 _PAST_BORDER = 128
 _NO_TOKEN = (np.int64(0),) * 10  # what `_scan` knows of no open token; numba compiles once more for literals
-
-
-@leaf
-def _is_operator(code: Int) -> bool:
-    return code in (0x2A, 0x2B, 0x2D, 0x2F, 0x3C, 0x3D, 0x3E)  # * + - / < = >
 
 
 @leaf
@@ -233,7 +229,7 @@ def _scan(  # noqa: PLR0917 - numba takes arrays and scalars, by position
                 kind = SEPARATOR
 
             # 3. No token is open: the character opens one, is one, or is dropped.
-            if klass == CJK or (operators and klass == SEPARATOR and _is_operator(char)):
+            if klass == CJK or (operators and klass == SEPARATOR and is_operator(char)):
                 begin = put
                 put = put_utf8(folded, put, char)
                 count = _emit(out, count, begin, put, here, at)

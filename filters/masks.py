@@ -75,11 +75,12 @@ def classify(_context: Any, _array: Any, _index: Any) -> Any:
 
 @intrinsic  # type: ignore[untyped-decorator]
 def classify_utf8(_context: Any, _array: Any, _index: Any) -> Any:
-    """The masks (ideographs, marks, full-width marks) of the characters of 3 bytes that begin in 64 bytes.
+    """The masks (ideographs, marks, full-width marks, their operators) of the characters of 3 bytes in 64 bytes.
 
     Ideographs: U+4000 to U+9FFF but the hexagrams U+4DC0 to U+4DFF. Marks: dashes and quotes U+2010 to U+2015 and
     U+2018 to U+201F, stops and brackets U+3000 to U+3003 and U+3008 to U+3011; all separate. Full-width marks: U+FF01
-    to U+FF0F and U+FF1A to U+FF20, which separate unless they join digits or are operators. Reads 66 bytes.
+    to U+FF0F and U+FF1A to U+FF20, which separate unless they join digits or are operators: U+FF0A to U+FF0D (but the
+    comma), U+FF0F, U+FF1C to U+FF1E. A character is in the masks where it begins. Reads 66 bytes.
     """
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -93,9 +94,11 @@ def classify_utf8(_context: Any, _array: Any, _index: Any) -> Any:
         dash = builder.and_(builder.and_(_equal(builder, first, 0xE2), _equal(builder, second, 0x80)), dash)
         stop = builder.and_(builder.and_(_equal(builder, first, 0xE3), _equal(builder, second, 0x80)), stop)
         wide = builder.and_(builder.and_(_equal(builder, first, 0xEF), _equal(builder, second, 0xBC)), wide)
-        return _masks(builder, [ideograph, builder.or_(dash, stop), wide])
+        signs = builder.or_(_between(builder, third, 0x8A, 0x8B), _between(builder, third, 0x9C, 0x9E))
+        signs = builder.or_(signs, builder.or_(_equal(builder, third, 0x8D), _equal(builder, third, 0x8F)))
+        return _masks(builder, [ideograph, builder.or_(dash, stop), wide, builder.and_(wide, signs)])
 
-    return types.UniTuple(types.uint64, 3)(_array, types.int64), emit
+    return types.UniTuple(types.uint64, 4)(_array, types.int64), emit
 
 
 @intrinsic  # type: ignore[untyped-decorator]

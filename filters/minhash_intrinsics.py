@@ -1,8 +1,8 @@
 """The inner loop of MinHash, 16 slots of a signature at a time, which stay in vector registers for all shingles.
 
 Written in plain loops, a slot is a reduction over the shingles: the compiler makes vectors of shingles, and has their
-least element to find at the end of each slot, a hundred times a page. Here the vectors are of slots, and nothing is left
-to do at the end. LLVM cuts them into what the machine has (AVX-512, AVX2, SSE4, NEON).
+least element to find at the end of each slot, a hundred times a page. Here the vectors are of slots, and nothing is
+left to do at the end. LLVM cuts them into what the machine has (AVX-512, AVX2, SSE4, NEON).
 """
 
 from __future__ import annotations

@@ -251,6 +251,11 @@ def is_ascii_letter(byte: Int) -> bool:
     return bool(97 <= (byte | 0x20) <= 122)
 
 
+@leaf
+def is_operator(code: Int) -> bool:
+    return code in (0x2A, 0x2B, 0x2D, 0x2F, 0x3C, 0x3D, 0x3E)  # * + - / < = >
+
+
 @jit
 def skip_environment(data: _U8, at: Int, stop: Int) -> Int:
     """Where "{name}" or "{name*}" at data[at] ends, or `at` if it is not there."""
