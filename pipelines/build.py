@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from filters.errors import AccountingError, InputError, OutputError
 from pipelines import dataset as ds
-from pipelines import keys
+from pipelines import dedup_decide, keys
 from pipelines.code_seeds import prepare_code_model
 from pipelines.decisions import Artefact
 from pipelines.engine import Engine
@@ -28,16 +28,7 @@ from pipelines.progress import Events
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage
 from pipelines.reduces import REDUCTIONS
 from pipelines.sources import read_texts
-from pipelines.stage import (
-    KINDS,
-    KeyTask,
-    MapTask,
-    StageSpec,
-    Task,
-    marker,
-    missing_ranks,
-    save_table,
-)
+from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker, missing_ranks, save_table
 
 PUBLIC = {
     "corpus": ("kept", ds.DOCUMENTS),
@@ -45,6 +36,7 @@ PUBLIC = {
     "ledger": ("ledger", ds.LEDGER),
 }
 EVIDENCE = "evidence"
+CLUSTERS = "clusters"  # only of a build that looks for near duplicates
 SHOWN_UNREAD = 20  # names of files in the manifest that no source takes
 
 Pending = dict[str, tuple[PlannedStage, Artefact]]  # Reduces that the next map applies, in order
@@ -138,9 +130,11 @@ class Build:
         shards = tuple(ds.Shard(**r["shards"]["keys"]) for r in reports)
         found = ds.Dataset(task.out / "keys", shards, one.key)
         found.save(REDUCTIONS[task.stage.name].schema)
-        table = engine.reduce(task.stage, found)
-        save_table(task.out / "decision", one.key, table)
-        return {"keys": found.rows, "decided": table.num_rows}
+        answer = engine.reduce(task.stage, found)
+        save_table(task.out / "decision", one.key, answer.decision)
+        if answer.clusters is not None:
+            save_table(task.out / CLUSTERS, one.key, answer.clusters)
+        return {"keys": found.rows, "decided": answer.decision.num_rows, **answer.counts}
 
     def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
         totals = check_accounts(results)
@@ -150,6 +144,8 @@ class Build:
         for name, (kind, schema) in {**PUBLIC, EVIDENCE: (EVIDENCE, ds.EVIDENCE)}.items():
             folders = [last] if kind == "kept" else [r["pass"] for r in results]
             datasets[name] = publish(self.plan, name, kind, folders, schema)
+        if found := [p.folder for p in self.plan.passes if (self.plan.work / p.folder / CLUSTERS).exists()]:
+            datasets[CLUSTERS] = publish(self.plan, CLUSTERS, CLUSTERS, found, dedup_decide.CLUSTERS)
         if totals["read"] != datasets["corpus"].rows + datasets["ledger"].rows:
             msg = (
                 f"{totals['read']} documents were read, but {datasets['corpus'].rows} are in the corpus "

@@ -10,6 +10,7 @@ import click
 from filters.errors import MathcorpusError, UsageError
 from pipelines.cli_benchmarks import benchmarks
 from pipelines.cli_decontaminate import decontaminate
+from pipelines.cli_dedup import dedup
 from pipelines.cli_extract import extract
 from pipelines.cli_recall import recall
 from pipelines.cli_selftest import selftest
@@ -48,6 +49,7 @@ def main() -> None:
 
 main.add_command(benchmarks)
 main.add_command(decontaminate)
+main.add_command(dedup)
 main.add_command(extract)
 main.add_command(recall)
 main.add_command(selftest)

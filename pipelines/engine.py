@@ -6,7 +6,10 @@ it is the oracle that the others are compared with.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import pyarrow as pa
@@ -15,6 +18,8 @@ import pyarrow.parquet as pq
 
 from filters.errors import UsageError
 from pipelines.dataset import Dataset
+from pipelines.dedup_decide import Reduced
+from pipelines.files import writing
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import StageSpec, Task
 
@@ -31,8 +36,8 @@ class Engine(Protocol):
         """Runs ranks of a task, in any order."""
         ...
 
-    def reduce(self, stage: StageSpec, keys: Dataset) -> pa.Table:
-        """The decision table of a Reduce."""
+    def reduce(self, stage: StageSpec, keys: Dataset) -> Reduced:
+        """The answer of a Reduce."""
         ...
 
     def totals(self, counts: Dataset, by: str, least: int = 0) -> pa.Table:
@@ -55,8 +60,8 @@ class InlineEngine:
             task.run(rank)
             progress(rank)
 
-    def reduce(self, stage: StageSpec, keys: Dataset) -> pa.Table:
-        """The decision, computed in memory."""
+    def reduce(self, stage: StageSpec, keys: Dataset) -> Reduced:
+        """The answer, computed in this process."""
         return decide(stage, keys)
 
     def totals(self, counts: Dataset, by: str, least: int = 0) -> pa.Table:
@@ -67,12 +72,20 @@ class InlineEngine:
         """Nothing to end."""
 
 
-def decide(stage: StageSpec, keys: Dataset) -> pa.Table:
-    """The decision table of a Reduce, computed in memory from all its keys."""
-    reduction = REDUCTIONS[stage.name]
-    columns = list(reduction.columns)
-    tables = [reduction.schema.empty_table().select(columns), *keys.tables(columns)]
-    return reduction.decide(pa.concat_tables(tables), stage.config)
+@contextmanager
+def scratch_beside(keys: Dataset) -> Iterator[Path]:
+    """A folder for what does not fit in memory, where the ranks write theirs; gone in the end."""
+    scratch = keys.root.parent / "_tmp"
+    with writing(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix="reduce-", dir=scratch) as folder:
+            yield Path(folder)
+
+
+def decide(stage: StageSpec, keys: Dataset) -> Reduced:
+    """The answer of a Reduce, computed in this process."""
+    with scratch_beside(keys) as scratch:
+        return REDUCTIONS[stage.name].decide(keys.tables, stage.config, scratch)
 
 
 def sum_by(table: pa.Table, by: str) -> pa.Table:

@@ -19,6 +19,7 @@ from datatrove.utils.logging import logger
 
 from filters.errors import MathcorpusError
 from pipelines.dataset import Dataset
+from pipelines.dedup_decide import Reduced
 from pipelines.engine import Progress, decide, totals_of
 from pipelines.stage import StageSpec, Task, marker
 
@@ -90,7 +91,7 @@ class LocalEngine:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    def reduce(self, stage: StageSpec, keys: Dataset) -> pa.Table:
+    def reduce(self, stage: StageSpec, keys: Dataset) -> Reduced:
         """The decision, computed in this process."""
         return decide(stage, keys)
 

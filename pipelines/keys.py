@@ -46,9 +46,11 @@ def code_versions() -> dict[str, str]:
     from filters.html import EXTRACT_VERSION
     from filters.language import LANGUAGE_VERSION
     from filters.minhash import MINHASH_VERSION
+    from filters.paragraphs import PARAGRAPHS_VERSION
     from filters.quality import QUALITY_VERSION
     from filters.text import TEXT_VERSION
     from filters.tokens import TOKENS_VERSION
+    from filters.urls import CANONICAL_URL_VERSION
 
     return {
         "ingest": "ingest-1",
@@ -57,8 +59,9 @@ def code_versions() -> dict[str, str]:
         "code": CODE_VERSION,
         "recall": f"{CLASSIFIER_VERSION}/{BOOKS_VERSION}",
         "quality": f"{QUALITY_VERSION}/{TEXT_VERSION}",
-        "exact_dedup": f"exact-1/{TEXT_VERSION}",
-        "minhash_dedup": f"{MINHASH_VERSION}/{TEXT_VERSION}",
+        "exact_dedup": f"exact-2/{CANONICAL_URL_VERSION}/{TEXT_VERSION}",
+        "minhash_dedup": f"near-1/{MINHASH_VERSION}/{TEXT_VERSION}",
+        "paragraph_dedup": f"{PARAGRAPHS_VERSION}/{TEXT_VERSION}",
         "decontaminate": f"scans-1/{MATCH_VERSION}/{TEXT_VERSION}",
         "tokens": TOKENS_VERSION,
         "datatrove": "datatrove-1",

@@ -207,14 +207,15 @@ class QualityStage(_Stage):
 
 
 class ExactDedupStage(_Stage):
-    """One document of each normalised content stays: by priority of source, then quality, then id."""
+    """One document of each content, and of each web address, stays: by priority of source, then quality, then id."""
 
     stage: Literal["exact_dedup"]
     priority: tuple[SourceKind, ...] = Field(default=("book", "web", "code", "synth"), description="first wins")
+    urls: bool = Field(default=True, description="one web page of each canonical address stays")
 
 
 class MinhashDedupStage(_Stage):
-    """Near duplicates by MinHash LSH; edges are checked on the whole signature."""
+    """Near duplicates: MinHash bands make candidates, the exact Jaccard of their shingles makes edges."""
 
     stage: Literal["minhash_dedup"]
     checkpoint: bool = True  # what comes behind it is what people change most
@@ -222,8 +223,25 @@ class MinhashDedupStage(_Stage):
     bands: int = Field(default=14, ge=1, description="bands of the signature")
     rows: int = Field(default=8, ge=1, description="slots of a band")
     ngram: int = Field(default=5, ge=1, description="tokens of a shingle")
-    threshold: Share = Field(default=0.75, description="least estimated Jaccard of an edge, and of a removed document")
+    threshold: Share = Field(default=0.75, description="least Jaccard similarity to the document that stays")
+    proof: Literal["shingles", "signature"] = Field(
+        default="shingles", description="shingles: exact Jaccard; signature: its estimate, with less on disk"
+    )
+    band_cap: int = Field(
+        default=50, ge=1, description="members of a band, the best, that all others are compared with"
+    )
+    sibling_tokens: int = Field(
+        default=200, ge=0, description="shorter texts that differ in numbers and operators alone stay; 0: they do not"
+    )
     seed: int = Field(default=1, ge=0, description="seed of the permutations")
+
+
+class ParagraphDedupStage(_Stage):
+    """Paragraphs that many web pages of a host share are cut out of all of them; never formulas, tables or code."""
+
+    stage: Literal["paragraph_dedup"]
+    min_pages: int = Field(default=10, ge=2, description="pages of a host that make a paragraph boilerplate")
+    min_tokens: int = Field(default=8, ge=1, description="shorter ones stay: headings, `Proof.`, `Solution:`")
 
 
 class DecontaminateStage(_Stage):
@@ -285,6 +303,7 @@ Stage = Annotated[
     | QualityStage
     | ExactDedupStage
     | MinhashDedupStage
+    | ParagraphDedupStage
     | DecontaminateStage
     | TokensStage
     | DatatroveStage,

@@ -166,8 +166,7 @@ def arrow_texts(batch: pa.RecordBatch, first: int, fields: Fields, identify: Cal
 
 def _row_by_row(batch: pa.RecordBatch, first: int, fields: Fields, identify: Callable[[int], Any]) -> TextBatch:
     singles = Singles()
-    values = [_values(batch.column(i)) for i in range(batch.num_columns)]
-    for number, row in enumerate(zip(*values, strict=True), first):
+    for number, row in enumerate(value_lists(batch), first):
         singles.add(number, dict(zip(batch.schema.names, row, strict=True)), fields)
     return replace(batch_of(singles, batch.num_rows), identify=lambda text: identify(int(singles.texts[text].number)))
 
@@ -222,6 +221,11 @@ def _is_text(kind: pa.DataType) -> bool:
         or pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
     )
+
+
+def value_lists(batch: pa.RecordBatch) -> Iterator[tuple[Any, ...]]:
+    """The rows of a batch as Python values."""
+    return zip(*(_values(batch.column(i)) for i in range(batch.num_columns)), strict=True)
 
 
 def _values(column: pa.Array) -> list[Any]:

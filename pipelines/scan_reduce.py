@@ -24,6 +24,8 @@ from decontam.step import PROFILES, Decontaminate, open_index
 from decontam.stock import demote, match_of, stock_ngrams
 from pipelines.dataset import Dataset, open_shard
 from pipelines.decisions import KEY_BYTES, document_key
+from pipelines.dedup_decide import Reduced
+from pipelines.dedup_reduce import Tables
 
 if TYPE_CHECKING:
     from pipelines.decisions import Artefact
@@ -52,11 +54,12 @@ def scans(docs: Sequence[Document], config: DecontaminateStage, index: Artefact)
     return pa.table(list(zip(*rows, strict=True)) or [(), (), ()], schema=SCANS)
 
 
-def stock_decision(table: pa.Table, config: DecontaminateStage) -> pa.Table:
+def stock_decision(tables: Tables, config: DecontaminateStage, _scratch: Path) -> Reduced:
     """The n-grams that are loose in so many documents that they are stock phrases."""
+    table = pa.concat_tables([SCANS.empty_table().select(["loose"]), *tables(["loose"])])
     counted = pc.value_counts(pc.list_flatten(table["loose"]))
     counts = dict(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
-    return stock_table((ngram, counts[ngram]) for ngram in stock_ngrams(counts, rule(config)))
+    return Reduced(stock_table((ngram, counts[ngram]) for ngram in stock_ngrams(counts, rule(config))))
 
 
 def stock_table(rows: Iterable[tuple[int, int]]) -> pa.Table:

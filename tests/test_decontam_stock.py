@@ -157,7 +157,7 @@ def test_the_decision_counts_documents_whatever_their_order(
     dataset = save_table(tmp_path_factory.mktemp("keys"), "k", table(rows))
     counts = Counter(gram for loose in documents for gram in loose)
 
-    decided = decide(StageSpec("decontaminate", config), dataset)
+    decided = decide(StageSpec("decontaminate", config), dataset).decision
 
     expected = [{"ngram": gram, "documents": n} for gram, n in sorted(counts.items()) if n >= least]
     assert decided.to_pylist() == expected

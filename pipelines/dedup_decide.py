@@ -1,0 +1,171 @@
+"""The Reduces of deduplication: which documents go, for which they go, and the clusters, from the keys of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.decisions import DECISIONS, decision_rows
+from pipelines.dedup_reduce import (
+    I64,
+    U64,
+    Near,
+    NearParams,
+    Ranked,
+    Tables,
+    first_of_equals,
+    near_duplicates,
+    rank_order,
+)
+from pipelines.recipe import ExactDedupStage, MinhashDedupStage
+
+DIGITS = 4  # of a similarity, as it is told
+_NO_FATES = np.zeros(0, np.bool_)  # no document is of an earlier corpus
+
+CLUSTERS = pa.schema(
+    [
+        ("id", pa.string()),
+        ("kind", pa.string()),  # near; sibling: the same words with other numbers, all of which stay
+        ("cluster", pa.string()),  # the id of its best member
+        ("kept", pa.string()),  # the id that it goes for; null where it stays
+        ("similarity", pa.float64()),  # exact Jaccard of the shingles of the two
+    ],
+    metadata={"mathcorpus": "clusters-1"},
+)
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What a Reduce decides, and what it tells beside."""
+
+    decision: pa.Table
+    counts: dict[str, Any] = field(default_factory=dict)
+    clusters: pa.Table | None = None
+
+
+def exact_decision(tables: Tables, _config: ExactDedupStage, _scratch: Path) -> Reduced:
+    """Removes repeats of an id (all but the least key), of a content, then of an address (all but the best)."""
+    table = gathered(tables, ["key", "id", "priority", "quality", "content", "url"])
+    by_id = rank_order(table, [("id", "ascending"), ("key", "ascending")])
+    ids = table["id"].take(pa.array(by_id))
+    again = np.flatnonzero(_repeats(ids))
+    rows = [_row(table, by_id[place], "duplicate_id", None, {"id": ids[place].as_py()}) for place in again.tolist()]
+    once = np.zeros(table.num_rows, np.bool_)
+    once[np.delete(by_id, again)] = True
+    order = rank_order(table)
+    order = order[once[order]]
+    for column, reason, score in (("content", "exact_duplicate", 1.0), ("url", "url_duplicate", None)):
+        first = first_of_equals(table[column], order)
+        gone = np.flatnonzero(first != np.arange(len(order)))
+        kept = table["id"].take(pa.array(order[first[gone]])).to_pylist()
+        rows += [
+            _row(table, row, reason, score, {"kept": one}) for row, one in zip(order[gone].tolist(), kept, strict=True)
+        ]
+        order = np.delete(order, gone)
+    return Reduced(decision_rows(rows))
+
+
+def _row(table: pa.Table, row: int, reason: str, score: float | None, evidence: dict[str, Any]) -> tuple[Any, ...]:
+    return table["key"][row].as_py(), reason, score, evidence
+
+
+def _repeats(column: pa.ChunkedArray) -> np.ndarray:
+    """Which rows equal the row before."""
+    whole = column.combine_chunks()
+    if len(whole) == 0:
+        return np.zeros(0, np.bool_)
+    return np.append(False, pc.equal(whole[1:], whole[:-1]).to_numpy(zero_copy_only=False))
+
+
+def gathered(tables: Tables, columns: Sequence[str]) -> pa.Table:
+    """Some columns of all keys."""
+    parts = list(tables(columns))
+    return pa.concat_tables(parts) if parts else DECISIONS.empty_table()
+
+
+def minhash_decision(tables: Tables, config: MinhashDedupStage, scratch: Path) -> Reduced:
+    """Removes each document that is like a better one that stays."""
+    table = gathered(tables, ["key", "id", "priority", "quality", "content", "template"])
+    order = rank_order(table)
+    order = order[pc.is_valid(table["content"]).to_numpy()[order]]
+    ranked = Ranked(order, table["template"].to_numpy()[order], low_halves(table["content"], order), _NO_FATES)
+    near = near_duplicates(tables, ranked, near_params(config), scratch)
+    gone = np.flatnonzero(near.keeper >= 0)
+    ids = table["id"].take(pa.array(order))
+    keys = table["key"].take(pa.array(order[gone])).to_pylist()
+    kept = ids.take(pa.array(near.keeper[gone])).to_pylist()
+    scores = near.score[gone].round(DIGITS).tolist()
+    decision = near_rows(zip(keys, kept, scores, strict=True))
+    return Reduced(decision, near_counts(near), cluster_table(near, ids))
+
+
+def low_halves(contents: pa.ChunkedArray, rows: I64) -> U64:
+    """The lower eight bytes of the digests of some rows, none of them null, uint64[M]."""
+    data = b"".join(contents.take(pa.array(rows)).to_pylist())
+    return np.frombuffer(data, "<u8").reshape(-1, 2)[:, 0].astype(np.uint64)
+
+
+def near_params(config: MinhashDedupStage) -> NearParams:
+    """What a stage asks for."""
+    slots = config.bands * config.rows if config.proof == "signature" else 0
+    return NearParams(config.bands, config.threshold, config.band_cap, slots)
+
+
+def near_rows(gone: Iterable[tuple[bytes, str, float]]) -> pa.Table:
+    """The decision on (key, id of the kept one, similarity to it)."""
+    return decision_rows(
+        (key, "near_duplicate", score, {"kept": kept, "similarity": score}) for key, kept, score in gone
+    )
+
+
+def near_counts(near: Near) -> dict[str, Any]:
+    """What a report tells of a search for near duplicates."""
+    return {
+        "pairs": near.pairs,
+        "pairs_skipped": near.skipped,
+        "edges": near.edges,
+        "sibling_pairs": near.sibling_pairs,
+        "siblings": int(np.count_nonzero(near.sibling >= 0)),
+        "clusters": len(np.unique(near.cluster[near.cluster != np.arange(len(near.cluster))])),
+    }
+
+
+def cluster_table(near: Near, ids: pa.ChunkedArray) -> pa.Table:
+    """The members of clusters and of groups of siblings, by kind, cluster and rank; ids : of the documents, by rank."""
+    sizes = np.bincount(near.cluster, minlength=1)
+    members = np.flatnonzero(sizes[near.cluster] > 1) if len(near.cluster) else np.zeros(0, np.int64)
+    siblings = np.flatnonzero(near.sibling >= 0)
+    parts = [
+        _members("near", members, near.cluster[members], near, ids),
+        _members("sibling", siblings, near.sibling[siblings], None, ids),
+    ]
+    return pa.concat_tables(parts)
+
+
+def _members(kind: str, places: I64, cluster: I64, near: Near | None, ids: pa.ChunkedArray) -> pa.Table:
+    by_cluster = np.lexsort((places, cluster))
+    places, cluster = places[by_cluster], cluster[by_cluster]
+    keeper = near.keeper[places] if near else np.full(len(places), -1)
+    kept = pa.array(keeper, mask=keeper < 0)
+    score = pa.array(near.score[places].round(DIGITS) if near else np.zeros(len(places)), mask=keeper < 0)
+    columns = [
+        ids.take(pa.array(places)),
+        pa.array([kind] * len(places), pa.string()),
+        ids.take(pa.array(cluster)),
+        ids.take(kept),
+        score,
+    ]
+    return pa.table([_whole(c) for c in columns], schema=CLUSTERS)
+
+
+def _whole(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+Decide = Callable[[Tables, Any, Path], Reduced]

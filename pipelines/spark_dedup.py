@@ -1,0 +1,235 @@
+"""Deduplication on Spark: the same answers as `pipelines.dedup_decide`, by shuffles.
+
+Documents get numbers in the order of their ranks; pairs, edges, clusters and keepers are rows of these numbers. Only
+what is decided comes back to the driver. Frames that are used more than once are written to a scratch folder and read
+again: a number that was computed a second time could be another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from filters.minhash import similarity
+from filters.near import first_kept, jaccards
+from pipelines.decisions import decision_rows
+from pipelines.dedup_decide import CLUSTERS, DIGITS, Reduced, near_rows
+from pipelines.paragraph_reduce import repeated
+from pipelines.recipe import ExactDedupStage, MinhashDedupStage, ParagraphDedupStage
+
+Batches = Iterator[pa.RecordBatch]
+Frames = Any  # the module pyspark.sql.functions and its Window, which only the adapter imports
+
+_RANK = ["priority", "minus_quality", "id", "key"]
+
+
+def exact(frame: Any, _: ExactDedupStage, sql: Frames, _scratch: Path) -> Reduced:
+    """See `dedup_decide.exact_decision`."""
+    f, window = sql.functions, sql.Window
+    frame = frame.selectExpr("*", "-quality AS minus_quality")
+    numbered = frame.withColumn("n", f.row_number().over(window.partitionBy("id").orderBy("key")))
+    repeated = numbered.where("n > 1").select("key", "id").toArrow()
+    rows: list[tuple[Any, ...]] = [(k, "duplicate_id", None, {"id": i}) for k, i in rows_of(repeated)]
+    left = numbered.where("n = 1")
+    for column, reason, score in (("content", "exact_duplicate", 1.0), ("url", "url_duplicate", None)):
+        best_first = window.partitionBy(column).orderBy(*_RANK)
+        ranked = left.withColumn("kept", f.first("id").over(best_first)).withColumn(
+            "n", f.row_number().over(best_first)
+        )
+        gone = ranked.where(f"n > 1 AND {column} IS NOT NULL")
+        rows += [(k, reason, score, {"kept": i}) for k, i in rows_of(gone.select("key", "kept").toArrow())]
+        left = ranked.where(f"n = 1 OR {column} IS NULL").drop("kept")
+    return Reduced(decision_rows(rows))
+
+
+def rows_of(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """The rows of a table as tuples."""
+    return zip(*(c.to_pylist() for c in table.columns), strict=True)
+
+
+def minhash(frame: Any, config: MinhashDedupStage, sql: Frames, scratch: Path) -> Reduced:
+    """See `dedup_decide.minhash_decision`."""
+    return _Near(frame, config, sql, scratch).reduced()
+
+
+class _Near:
+    """The steps of the search for near duplicates, and the frames that they share."""
+
+    def __init__(self, frame: Any, config: MinhashDedupStage, sql: Frames, scratch: Path) -> None:
+        self._config, self._f, self._window, self._scratch = config, sql.functions, sql.Window, scratch
+        self._spark = frame.sparkSession
+        held = frame.where("bands IS NOT NULL").selectExpr("*", "-quality AS minus_quality")
+        order = held.select("key", "id", "template", "content", *_RANK[:2]).orderBy(*_RANK)
+        self._numbers = self._kept(
+            "numbers", order.selectExpr("monotonically_increasing_id() AS n", "key", "id", "template", "content")
+        )
+        self._documents = held.join(self._numbers.select("n", "key"), "key").drop("key", "id")
+
+    def reduced(self) -> Reduced:
+        """The answer."""
+        f = self._f
+        pairs, skipped = self._pairs()
+        scored = self._kept("scored", self._scored(pairs))
+        alike = scored.where(f.col("score") >= self._config.threshold)
+        edges = alike.where("NOT sibling").select("a", "b", "score")
+        fates = self._kept("fates", self._fates(edges))
+        siblings = self._siblings()
+        gone = fates.where("keeper IS NOT NULL").join(self._numbers.select("n", "key"), "n")
+        named = gone.join(self._numbers.selectExpr("n AS keeper", "id AS kept"), "keeper").select(
+            "key", "kept", "score"
+        )
+        rows = [(k, i, round(s, DIGITS)) for k, i, s in rows_of(named.toArrow())]
+        counts = {
+            "pairs": scored.count(),
+            "pairs_skipped": skipped,
+            "edges": edges.count(),
+            "sibling_pairs": alike.where("sibling").count(),
+            "siblings": siblings.count(),
+            "clusters": fates.select("cluster").distinct().count(),
+        }
+        return Reduced(near_rows(rows), counts, self._clusters(fates, siblings))
+
+    def _kept(self, name: str, frame: Any) -> Any:
+        path = str(self._scratch / name)
+        frame.write.parquet(path)
+        return self._spark.read.parquet(path)
+
+    def _pairs(self) -> tuple[Any, int]:
+        """(a, b), the better and the worse of each pair to compare; and how many pairs of hot bands are not."""
+        f, cap, bands = self._f, self._config.band_cap, self._config.bands
+
+        def banded(batches: Batches) -> Batches:
+            for batch in batches:
+                keys = np.frombuffer(b"".join(batch.column(1).to_pylist()), "<i8").reshape(-1, bands)
+                yield pa.record_batch(
+                    {
+                        "n": batch.column(0).take(pa.array(np.repeat(np.arange(len(keys)), bands))),
+                        "band": pa.array(np.tile(np.arange(bands, dtype=np.int32), len(keys))),
+                        "bucket": pa.array(keys.reshape(-1)),
+                    }
+                )
+
+        rows = self._documents.select("n", "bands").mapInArrow(banded, "n long, band int, bucket long")
+        by_rank = self._window.partitionBy("band", "bucket").orderBy("n")
+        placed = rows.withColumn("p", f.row_number().over(by_rank) - 1).withColumn("before", f.lag("n").over(by_rank))
+        several = self._kept("buckets", placed)
+        hubs = several.where(f.col("p") < cap).selectExpr("band", "bucket", "n AS a", "p AS q")
+        with_hubs = several.where("p > 0").join(hubs, ["band", "bucket"]).where("q < p").selectExpr("a", "n AS b")
+        with_last = several.where("before IS NOT NULL").selectExpr("before AS a", "n AS b")
+        # of p better members, those behind the hubs are left out, but for the one before
+        left_out = several.where(f.col("p") > cap).select(f.sum(f.col("p") - cap - 1)).toArrow().column(0)[0].as_py()
+        return with_hubs.union(with_last).distinct(), left_out or 0
+
+    def _scored(self, pairs: Any) -> Any:
+        """(a, b, score, sibling) of each pair."""
+        slots = self._config.bands * self._config.rows if self._config.proof == "signature" else 0
+        least = self._config.threshold
+        left = self._documents.selectExpr("n AS a", "template AS words", "content AS own", "proof AS first")
+        right = self._documents.selectExpr("n AS b", "template AS others", "content AS its", "proof AS second")
+        joined = pairs.join(left, "a").join(right, "b")
+        sibling = "words = others AND words != 0 AND own != its AS sibling"
+        told = joined.selectExpr("a", "b", sibling, "first", "second")
+
+        def score(batches: Batches) -> Batches:
+            for batch in batches:
+                scores = proven(batch.column(3).to_pylist(), batch.column(4).to_pylist(), slots, least)
+                columns = [*batch.columns[:2], pa.array(scores), batch.column(2)]
+                yield pa.record_batch(columns, ["a", "b", "score", "sibling"])
+
+        return told.mapInArrow(score, "a long, b long, score double, sibling boolean")
+
+    def _fates(self, edges: Any) -> Any:
+        """(n, cluster, keeper, score) of each document that has an edge."""
+        edges = self._kept("edges", edges)
+        roots = self._components(edges)
+        grouped = edges.join(roots.selectExpr("n AS a", "cluster"), "a").groupBy("cluster")
+        return grouped.applyInArrow(decide_cluster, "n long, cluster long, keeper long, score double")
+
+    def _components(self, edges: Any) -> Any:
+        """(n, cluster): each document with an edge, and the best of its component.
+
+        Alternating large-star and small-star operations: Kiveris and others, "Connected Components in MapReduce and
+        Beyond" (2014). They end when no edge changes.
+        """
+        f = self._f
+        links, round_number, told = edges.selectExpr("b AS u", "a AS v"), 0, None
+        while True:
+            both = links.union(links.selectExpr("v AS u", "u AS v"))
+            least = self._window.partitionBy("u")
+            large = both.withColumn("m", f.least(f.min("v").over(least), f.col("u"))).where("v > u")
+            links = large.selectExpr("v AS u", "m AS v").where("u != v").distinct()
+            small = links.withColumn("m", f.min("v").over(least))
+            kept = small.selectExpr("v AS u", "m AS v").where("u != v").union(small.selectExpr("u", "m AS v"))
+            links = self._kept(f"links-{round_number:03d}", kept.distinct())
+            now = links.select(f.count("*"), f.sum(f.hash("u", "v").cast("long"))).toArrow().to_pylist()
+            if now == told:
+                break
+            told, round_number = now, round_number + 1
+        return links.selectExpr("u AS n", "v AS cluster").union(links.selectExpr("v AS n", "v AS cluster")).distinct()
+
+    def _siblings(self) -> Any:
+        f = self._f
+        same = self._window.partitionBy("template")
+        held = self._numbers.where("template != 0")
+        told = held.withColumn("cluster", f.min("n").over(same)).withColumn("first", f.min("content").over(same))
+        several = told.withColumn("last", f.max("content").over(same)).where("first != last")
+        return self._kept("siblings", several.select("n", "cluster"))
+
+    def _clusters(self, fates: Any, siblings: Any) -> pa.Table:
+        near = fates.selectExpr("'near' AS kind", "n", "cluster", "keeper", "score")
+        nothing = siblings.selectExpr("'sibling' AS kind", "n", "cluster", "CAST(NULL AS long) keeper", "NULL AS score")
+        told = near.union(nothing)
+        for column, name in (("n", "id"), ("cluster", "label"), ("keeper", "kept")):
+            named = self._numbers.selectExpr(f"n AS {column}", f"id AS {name}")
+            told = told.join(named, column, "left")
+        table = told.toArrow().sort_by([(c, "ascending") for c in ("kind", "cluster", "n")])
+        score = [None if s is None else round(s, DIGITS) for s in table["score"].to_pylist()]
+        columns = [*(table[c].combine_chunks() for c in ("id", "kind", "label", "kept")), pa.array(score, pa.float64())]
+        return pa.table(columns, schema=CLUSTERS)
+
+
+def proven(first: list[bytes], second: list[bytes], slots: int, least: float) -> np.ndarray:
+    """The similarity of each pair of proofs, float64[P]: of signatures if there are slots, else of shingles."""
+    values = np.frombuffer(b"".join([*first, *second]), "<u4").astype(np.uint32)
+    count = len(first)
+    if slots:
+        matrix = values.reshape(-1, slots)
+        return similarity(matrix[:count], matrix[count:])
+    ends = np.cumsum([0, *(len(proof) // 4 for proof in (*first, *second))]).astype(np.int64)
+    return jaccards(values, ends, np.stack([np.arange(count), np.arange(count, 2 * count)], axis=1), least)
+
+
+def decide_cluster(table: pa.Table) -> pa.Table:
+    """The fates of the documents of one component, from its edges (a, b, score, cluster)."""
+    edges = np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1)
+    order = np.lexsort((edges[:, 0], edges[:, 1]))
+    numbers, dense = np.unique(edges[order], return_inverse=True)
+    dense = dense.reshape(-1, 2)
+    keeper = first_kept(dense, np.ones(len(numbers), np.bool_))
+    chosen = keeper[dense[:, 1]] == dense[:, 0]
+    score = np.zeros(len(numbers))
+    score[dense[chosen, 1]] = table["score"].to_numpy()[order][chosen]
+    gone = keeper >= 0
+    return pa.table(
+        {
+            "n": numbers,
+            "cluster": pa.array([table["cluster"][0].as_py()] * len(numbers), pa.int64()),
+            "keeper": pa.array(numbers[np.maximum(keeper, 0)], mask=~gone),
+            "score": pa.array(score, mask=~gone),
+        }
+    )
+
+
+def paragraphs(frame: Any, config: ParagraphDedupStage, sql: Frames, _scratch: Path) -> Reduced:
+    """See `paragraph_reduce.paragraph_decision`."""
+    f = sql.functions
+    counts = frame.select(f.explode("paragraphs").alias("paragraph")).groupBy("paragraph").agg(f.count("*").alias("n"))
+    return repeated(rows_of(counts.where(f.col("n") >= config.min_pages).toArrow()))
+
+
+Answer = Callable[[Any, Any, Frames, Path], Reduced]
+ANSWERS: dict[str, Answer] = {"exact_dedup": exact, "minhash_dedup": minhash, "paragraph_dedup": paragraphs}
