@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,7 +79,8 @@ class CutParagraphs(BaseFilter):
         """Whether anything is left of the document."""
         often = _repeated(self.root, self.digest)
         [digests] = _digests([doc], self.config)
-        cut = [span for span, one in self._spans(doc, digests) if one in often]
+        spans = paragraphs(doc.text) if len(digests) else []
+        cut = [span for span, one in zip(spans, digests.tolist(), strict=True) if one in often]
         if not cut:
             return True
         text = without(doc.text, cut)
@@ -89,7 +90,3 @@ class CutParagraphs(BaseFilter):
             return False, "only_boilerplate"
         doc.text = text
         return True
-
-    @staticmethod
-    def _spans(doc: Document, digests: Sequence[int]) -> Iterator[tuple[tuple[int, int], int]]:
-        return zip(paragraphs(doc.text) if len(digests) else [], (int(one) for one in digests), strict=True)

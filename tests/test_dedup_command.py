@@ -26,10 +26,10 @@ def row(number: int, *, rng: random.Random, **more: Any) -> dict[str, Any]:
     return {"id": f"d{number:04d}", "text": " ".join(words), **more}
 
 
-def changed(one: dict[str, Any], words: int, name: str) -> dict[str, Any]:
+def changed(one: dict[str, Any], words: int, name: str, at: int = 20) -> dict[str, Any]:
     """The row with some words in a run replaced."""
     text = one["text"].split()
-    text[20 : 20 + words] = ["other"] * words
+    text[at : at + words] = [f"{name}{n}" for n in range(words)]
     return {**one, "id": name, "text": " ".join(text)}
 
 
@@ -134,7 +134,7 @@ def crawl(seed: int, count: int) -> list[dict[str, Any]]:
     made = [row(n, rng=random.Random(n)) for n in range(count)]
     for n in range(count):
         one = rng.choice(made)
-        made.append(changed(one, rng.choice([0, 2, 12, 30]), f"c{seed}-{n:04d}"))
+        made.append(changed(one, rng.choice([0, 2, 12, 20, 60]), f"c{seed}-{n:04d}", rng.randrange(240)))
     for number, one in enumerate(made):
         one["id"] = f"{rng.randrange(1 << 30):09d}-{seed}-{number}"
     return rng.sample(made, len(made))
