@@ -20,7 +20,7 @@ import numpy.typing as npt
 from filters.errors import RecipeError
 from filters.minhash_intrinsics import LANES, lower_slots
 from filters.text import Tokens
-from filters.words import jit, leaf, read_only
+from filters.words import inline, jit, leaf, read_only
 
 __all__ = [
     "EMPTY_SLOT",
@@ -111,11 +111,7 @@ def band_keys(found: _U32, params: MinHashParams) -> _U64:
 
     found : uint32[N, slots]. The number of the band goes into its key, so keys of all bands can share a table.
     """
-    rows = found.reshape(len(found), params.bands, params.rows).astype(np.uint64)
-    keys = np.tile(np.arange(1, params.bands + 1, dtype=np.uint64), (len(found), 1))
-    for row in range(params.rows):
-        keys = _mixed(keys * _GAMMA ^ rows[:, :, row])
-    return keys
+    return _band_keys(read_only(np.ascontiguousarray(found, np.uint32)), params.bands, params.rows)
 
 
 def similarity(a: _U32, b: _U32) -> npt.NDArray[np.float64]:
@@ -130,6 +126,9 @@ def _mixed(state: _U64) -> _U64:
     state = (state ^ (state >> np.uint64(30))) * _MIX_1
     state = (state ^ (state >> np.uint64(27))) * _MIX_2
     return state ^ (state >> np.uint64(31))
+
+
+_mix = inline(_mixed)  # of single words, in kernels
 
 
 @functools.cache
@@ -192,20 +191,66 @@ def _shingles(tokens: _U64, ngram: int, sums: _U64, out: _U32) -> int:
 @jit
 def _shingle_sets(hashes: _U64, offsets: _I64, ngram: int) -> tuple[_U32, _I64]:
     """See `shingle_sets`."""
-    values = np.empty(hashes.size, np.uint32)
-    borders = np.zeros(offsets.size, np.int64)
-    put, longest = 0, 0
+    values, borders = np.empty(hashes.size, np.uint32), np.zeros(offsets.size, np.int64)
+    longest = np.int64(0)
     for document in range(offsets.size - 1):
         longest = max(longest, offsets[document + 1] - offsets[document])
-    sums = np.empty(longest, np.uint64)
+    shingles, sums = np.empty(longest, np.uint32), np.empty(_BLOCK, np.uint64)
+    spread, ends = np.empty(longest, np.uint32), np.empty(2 * longest + 2, np.int32)
     for document in range(offsets.size - 1):
         first, last = offsets[document], offsets[document + 1]
-        if first < last:
-            found = values[put:]
-            count = _shingles(hashes[first:last], ngram, sums, found)
-            found[:count] = np.sort(found[:count])
-            for index in range(count):
-                values[put] = found[index]
-                put += index + 1 == count or found[index + 1] != found[index]
-        borders[document + 1] = put
-    return values[:put].copy(), borders
+        count = 0
+        for begin in range(first, max(last - ngram, first) + (last > first), _BLOCK):
+            count += _shingles(hashes[begin : min(begin + _BLOCK + ngram - 1, last)], ngram, sums, shingles[count:])
+        put = borders[document]
+        borders[document + 1] = put + _distinct(shingles[:count], spread, ends, values[put:])
+    return values[: borders[-1]], borders
+
+
+@leaf
+def _distinct(shingles: _U32, spread: _U32, ends: _I32, out: _U32) -> int:
+    """How many shingles are distinct, written to `out` in ascending order. O(n) time, since they are hashes.
+
+    The upper bits say where a shingle goes, to within a few places; insertion does the rest, and drops repeats.
+    spread : uint32[n]; ends : int32[2 n + 2], where the buckets end so far; both are overwritten.
+    """
+    bits = 0
+    while 1 << bits < shingles.size:
+        bits += 1
+    shift = np.uint64(32 - bits)
+    for i in range((1 << bits) + 1):
+        ends[i] = 0
+    for shingle in shingles:
+        ends[(np.uint64(shingle) >> shift) + np.uint64(1)] += 1
+    for i in range(1 << bits):
+        ends[i + 1] += ends[i]
+    for shingle in shingles:
+        bucket = np.uint64(shingle) >> shift
+        spread[ends[bucket]] = shingle
+        ends[bucket] += 1
+    put = 0
+    for index in range(shingles.size):
+        shingle, place = spread[index], put
+        while place > 0 and out[place - 1] > shingle:
+            place -= 1
+        if place > 0 and out[place - 1] == shingle:
+            continue
+        for moved in range(put, place, -1):
+            out[moved] = out[moved - 1]
+        out[place] = shingle
+        put += 1
+    return put
+
+
+@jit
+def _band_keys(found: _U32, bands: int, rows: int) -> _U64:
+    """See `band_keys`."""
+    keys = np.empty((found.shape[0], bands), np.uint64)
+    for document in range(found.shape[0]):
+        slots, own = found[document], keys[document]
+        for band in range(bands):
+            own[band] = band + 1
+        for row in range(rows):
+            for band in range(bands):
+                own[band] = _mix(own[band] * _GAMMA ^ np.uint64(slots[band * rows + row]))
+    return keys

@@ -28,6 +28,20 @@ def shingle_sets(documents: list[list[int]], ngram: int) -> list[list[int]]:
     return [sorted(set(naive.shingles(hashes, ngram))) for hashes in documents]
 
 
+def band_keys(signature: list[int], bands: int, rows: int) -> list[int]:
+    """The key of each band of a signature."""
+    keys = []
+    for band in range(bands):
+        key = band + 1
+        for slot in signature[band * rows : (band + 1) * rows]:
+            key = key * 0x9E3779B97F4A7C15 & naive.MASK ^ slot
+            key = (key ^ key >> 30) * 0xBF58476D1CE4E5B9 & naive.MASK
+            key = (key ^ key >> 27) * 0x94D049BB133111EB & naive.MASK
+            key ^= key >> 31
+        keys.append(key)
+    return keys
+
+
 def jaccard(a: set[int], b: set[int]) -> float:
     """The exact Jaccard similarity; 0 of two empty sets."""
     return len(a & b) / len(a | b) if a | b else 0.0

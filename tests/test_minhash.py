@@ -67,6 +67,9 @@ def test_any_bytes_give_what_the_twins_give(texts: list[bytes], params: MinHashP
     assert [naive.signature(each, params.slots, params.ngram, params.seed) for each in hashes] == found.tolist()
     assert [len(naive.shingles(each, params.ngram)) for each in hashes] == counts.tolist()
     assert naive_dedup.shingle_sets(hashes, params.ngram) == split
+    assert [naive_dedup.band_keys(each, params.bands, params.rows) for each in found.tolist()] == band_keys(
+        found, params
+    ).tolist()
 
 
 @pytest.mark.parametrize("length", [1, 4, 5, 63, 64, 65, 70, 1000, 5000])
