@@ -3,6 +3,7 @@
 `extraction_truth.json` names, for each host, the element that holds the main text, what inside it is chrome, and the
 kind of pages. The rules are for measuring only: the extractor knows no host. Formulas are those that the page states
 itself (scripts, annotations, attributes, delimiters in the text), read by lines that share nothing with the extractor.
+Pages where emphasis or a link cuts a formula in two do not tell their TeX, and count for the text alone.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,16 +40,20 @@ _LINES = (
 )
 _RAW = re.compile(
     r"(?<!\\)\$\$(.+?)\$\$|\\\[(.+?)\\\]|(\\begin\{(equation|align|gather)\*?\}.+?\\end\{\4\*?\})|\\\((.+?)\\\)|"
-    r"(?<![\\$\w])\$(?!\s)([^$\n]{1,300}?)(?<![\s\\])\$(?![\w$])",
+    r"(?<![\\$a-zA-Z])\$(?!\s)([^$\n]{1,300}?)(?<![\s\\])\$(?![0-9$])",
     re.DOTALL,
 )
-_PRICE = re.compile(r"\d[\d.,]*\s")
+_PRICE = re.compile(r"\d[\d.,]*\s[^\\^_=]*[^\W\d_]{2}")  # a number, and words behind it
+_LEFT_OVER = re.compile(r"(?<![\\\d])\$(?!\d)")  # of a formula that an element cuts, so that its TeX cannot be told
 _MARK = re.compile("\ue010(\\d+)\ue011")
 
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """A page and what is in it: `text` with the TeX in its place; `formulas` with their neighbour words."""
+    """A page and what is in it: `text` with the TeX in its place; `formulas` with their neighbour words.
+
+    `convention` is how most of its formulas stand in the page, "" where it has none.
+    """
 
     url: str
     host: str
@@ -55,6 +61,7 @@ class Truth:
     html: bytes
     text: str
     formulas: list[Expected]
+    convention: str
 
 
 def pages(data: Path) -> Iterator[tuple[str, bytes]]:
@@ -91,35 +98,40 @@ def truth_of(url: str, body: bytes) -> Truth | None:
     if rule is None or tree.body is None:
         return None
     states: list[str] = []
-    _mark_carriers(tree, states)
+    conventions: list[str] = []
+    _mark_carriers(tree, states, conventions)
     main = next((found[0] for s in rule["main"].split(",") if len(found := tree.css(s.strip())) == 1), None)
     if main is None:
         return None
     for chrome in main.css(", ".join(filter(None, (_WITHOUT, rule.get("without"))))):
         if chrome.mem_id != main.mem_id:
             chrome.decompose()
-    _mark_raw(main, states)
+    whole_formulas = _mark_raw(main, states)
+    conventions += ["raw"] * (len(states) - len(conventions))
     for line in main.css(_LINES):
         line.insert_before("\n")
         line.insert_after("\n")
     text = main.text()
     if len(_MARK.sub(" ", text).encode("utf-8", "replace")) < MIN_BYTES:
         return None
-    stated = list(_in_context(text, states)) if rule.get("formulas", True) else []
+    stated = list(_in_context(text, states)) if whole_formulas and rule.get("formulas", True) else []
     whole = _MARK.sub(lambda mark: f" {states[int(mark[1])]} ", text)
-    return Truth(url, host, rule["kind"], body, whole, stated)
+    inside = Counter(conventions[int(mark[1])] for mark in _MARK.finditer(text))
+    convention = max(sorted(inside), key=inside.__getitem__, default="")
+    return Truth(url, host, rule["kind"], body, whole, stated, convention)
 
 
-def _mark_carriers(tree: LexborHTMLParser, states: list[str]) -> None:
-    """Puts a mark in the place of each formula that stands in an element of its own."""
+def _mark_carriers(tree: LexborHTMLParser, states: list[str], conventions: list[str]) -> None:
+    """Puts a mark in the place of each formula that stands in an element of its own, and says how it is stated."""
 
-    def put(node: LexborNode, tex: str | None) -> None:
+    def put(node: LexborNode, tex: str | None, convention: str) -> None:
         if tex and tex.strip():
             node.replace_with(f"\ue010{len(states)}\ue011")
             states.append(_bare(tex))
+            conventions.append(convention)
 
     for script in tree.css('script[type^="math/tex"]'):
-        put(script, script.text())
+        put(script, script.text(), "math/tex")
     for copy in tree.css(
         ".MathJax_Preview, .MathJax:not(mjx-container), .MathJax_Display, .MathJax_SVG, .MathJax_CHTML"
     ):
@@ -129,13 +141,17 @@ def _mark_carriers(tree: LexborHTMLParser, states: list[str]) -> None:
             continue
         stated = rendered.css_first('annotation[encoding="application/x-tex"]')
         latex = rendered.css_first("[data-latex]")
-        attributes = rendered.attributes
-        shown = latex.attributes["data-latex"] if latex is not None else None
-        put(rendered, stated.text() if stated is not None else attributes.get("alttext") or shown)
+        alttext = rendered.attributes.get("alttext")
+        if stated is not None:
+            put(rendered, stated.text(), "annotation")
+        elif alttext:
+            put(rendered, alttext, "alttext")
+        else:
+            put(rendered, latex.attributes["data-latex"] if latex is not None else None, "data-latex")
 
 
-def _mark_raw(main: LexborNode, states: list[str]) -> None:
-    """Puts a mark in the place of each delimited formula in a text outside code."""
+def _mark_raw(main: LexborNode, states: list[str]) -> bool:
+    """Puts a mark in the place of each delimited formula in a text outside code; False where a `$` is left over."""
 
     def put(match: re.Match[str]) -> str:
         tex = match[1] or match[2] or match[3] or match[5] or match[6]
@@ -146,10 +162,15 @@ def _mark_raw(main: LexborNode, states: list[str]) -> None:
 
     code = {node.mem_id for box in main.css("pre, code, textarea") for node in box.traverse(include_text=True)}
     texts = [n for n in main.traverse(include_text=True) if n.tag == "-text" and n.mem_id not in code]
+    whole = True
     for node in texts:
         text = node.text_content or ""
-        if ("$" in text or "\\" in text) and (marked := _RAW.sub(put, text)) != text:
-            node.replace_with(marked)
+        if "$" in text or "\\" in text:
+            marked = _RAW.sub(put, text)
+            whole = whole and not _LEFT_OVER.search(marked)
+            if marked != text:
+                node.replace_with(marked)
+    return whole
 
 
 def _bare(tex: str) -> str:

@@ -28,7 +28,8 @@ from pipelines.sources import Rejected, read_file, read_texts
 
 KEPT = 0.5  # math_score from which on a build keeps a page
 BATCH = 32
-THRESHOLDS = (0.02, 0.05, first_pass.THRESHOLD, 0.1, 0.15, 0.2, 0.3)
+MIN_CHARS = 200  # of text; the classifier knows nothing of shorter ones, and the quality stage removes them
+THRESHOLDS = sorted({0.02, 0.03, first_pass.THRESHOLD, 0.08, 0.1, 0.2})
 
 
 def main() -> None:
@@ -60,10 +61,14 @@ def main() -> None:
     for threshold in THRESHOLDS:
         passed = np.array([sign._replace(probability=sign.probability >= threshold).verdict for sign in found])
         recall, saved = (passed & kept).sum() / kept.sum(), 1 - passed[~kept].mean()
+        long = kept & (np.array(list(map(len, texts))) >= MIN_CHARS)
+        of_long = (passed & long).sum() / long.sum()
         others = f", of other hosts {1 - passed[other].mean():.3f}" if other.any() else ""
-        print(f"threshold {threshold}: recall {recall:.4f}, saved of what is not kept {saved:.3f}{others}")
+        recalls = f"recall {recall:.4f}, of pages with text {of_long:.4f}"
+        print(f"threshold {threshold}: {recalls}, saved of what is not kept {saved:.3f}{others}")
         if threshold == first_pass.THRESHOLD:
             record("first pass, recall", recall, "share of pages that extraction and recall keep")
+            record("first pass, recall of texts of 200 characters", of_long, "share of those pages")
             record("first pass, saved", saved, "share of the other pages")
             record("first pass, cost", 1e3 * first_s / len(pages), "ms a page")
             lost = Counter(host for host, k, p in zip(hosts, kept, passed, strict=True) if k and not p)

@@ -16,8 +16,8 @@ from filters import density
 from filters.page_scan import scan_page
 from filters.text import pack, tokenise
 
-FIRST_PASS_VERSION = f"first-pass-1/{density.DENSITY_VERSION}"
-THRESHOLD = 0.08  # least probability of mathematics of a page without a formula; see docs/extraction.md
+FIRST_PASS_VERSION = f"first-pass-2/{density.DENSITY_VERSION}"
+THRESHOLD = 0.06  # least probability of mathematics of a page without a formula; see docs/extraction.md
 FEW_SYMBOLS = 3  # below so many mathematical characters a page may be about anything: ×, ±, 10²
 
 

@@ -18,7 +18,7 @@ from filters.charset import decode
 from filters.content_tree import flatten, words
 from filters.page_limits import within
 
-EXTRACT_VERSION = "extract-2"
+EXTRACT_VERSION = "extract-3"
 MAX_HTML = 2_000_000  # bytes, or characters of a text; what stands behind them is not read
 LONG_SCRIPT = 5_000  # longer ones, of a page that is too long, hold no formula and no configuration of MathJax
 MAX_MARKS = 100_000  # `<` and `$`; and neither what stands behind so many; they take about a second
@@ -62,6 +62,7 @@ class _Kinds(dict[str, int]):
 _KINDS = _Kinds()
 _MARK = re.compile(r"[<$]")
 _MARKS = "\ue000\ue001\ue002\0"  # what marks formulas and line breaks on the way; in a page they mean nothing
+_HIDDEN_TYPE = "hide-type"  # class of PreTeXt's headings
 _LANGUAGE = re.compile(r"[a-zA-Z]{2,3}(?:[-_][\w-]{1,20})?$")
 
 
@@ -121,6 +122,8 @@ def _extract(html: str, *, whole: bool, cut: bool) -> Page:
     title = _title(tree)
     config = page_config.read(html)
     found = formulas.replace(tree, config)
+    if _HIDDEN_TYPE in html:
+        _drop_hidden_types(tree)
     outline = flatten(tree)
     choice = main_content.everything(outline) if whole else main_content.choose(outline)
     text, kept = markdown.write(outline, choice, found)
@@ -136,6 +139,14 @@ def _extract(html: str, *, whole: bool, cut: bool) -> Page:
         reason="" if text else "no_content",
         cut=cut,
     )
+
+
+def _drop_hidden_types(tree: LexborHTMLParser) -> None:
+    """Takes the word that PreTeXt's style sheet hides out of headings that say it in their title again."""
+    for kind in tree.css(f".{_HIDDEN_TYPE} > .type"):
+        title = kind.parent.css_first(".title") if kind.parent is not None else None
+        if title is not None and title.text().split() == kind.text().split():
+            kind.decompose()
 
 
 def _by_kind(found: Sequence[formulas.Formula], numbers: Sequence[int]) -> dict[str, int]:

@@ -49,7 +49,7 @@ def inline_text(outline: Outline, root: int, dropped: bytearray) -> str:
             parts.append(f"`{' '.join(text.split())}`" if text.strip() else "")
             node = ends[node]
         else:
-            if tag not in INLINE:
+            if tag not in INLINE or tag == "br":
                 parts.append(" ")
             node += 1
     return " ".join("".join(parts).split())

@@ -40,7 +40,7 @@ class PageScan(NamedTuple):
 
     text: bytes  # without tags, scripts, styles, comments and character references
     carriers: int  # elements that hold a formula by their name, class, source or other attribute
-    delimiters: int  # \\( \\[ $$ \\begin{ in text, and $...$ or `...` around something that looks like TeX
+    delimiters: int  # \\( \\[ $$ \\begin{ in text, $x$, and $...$ or `...` around something that looks like TeX
     symbols: int  # mathematical characters in text, and references to them by number
 
 
@@ -130,8 +130,8 @@ def _begins(data: _U8, at: Int) -> bool:
 
 @inline
 def _is_pair(data: _U8, at: Int, stop: Int) -> bool:
-    """Whether the sign at data[at] stands again soon in its line, with something of TeX between."""
-    tex = False
+    """Whether the sign at data[at] stands again soon in its line, with TeX between, or one letter between dollars."""
+    tex = data[at] == _DOLLAR and data[at + 2] == _DOLLAR and is_ascii_letter(data[at + 1])
     for place in range(at + 1, min(stop, at + _LOOK_AHEAD)):
         byte = data[place]
         if byte == data[at]:

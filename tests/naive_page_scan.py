@@ -126,7 +126,8 @@ class NaiveScan:
         if byte in (b"$", b"`"):
             inner, closed, _ = page[at + 1 : min(self.stop, at + 120)].partition(byte)
             if closed and b"\n" not in inner and b"<" not in inner:
-                self.delimiters += any(sign in inner for sign in (b"\\", b"^", b"_", b"{"))
+                letter = byte == b"$" and len(inner) == 1 and inner.isalpha()
+                self.delimiters += letter or any(sign in inner for sign in (b"\\", b"^", b"_", b"{"))
         return at + 1
 
 

@@ -76,6 +76,16 @@ def test_the_language_hint(head: str, language: str) -> None:
     assert extract(f"{head}<body><p>text</p>").language == language
 
 
+def test_a_heading_is_said_once() -> None:
+    """PreTeXt puts the kind of a section before its title, and hides it; where both differ both are part of it."""
+    for kind, title, heading in (("Preface", "Preface", "Preface"), ("Section", "Sums", "Section 1 Sums")):
+        number = "1" * (kind != title)
+        spans = f"<span class=type>{kind}</span> <span>{number}</span> <span class=title>{title}</span>"
+        page = extract(f"<main><h2 class='heading hide-type'>{spans}</h2><p>What stands below it.</p></main>")
+
+        assert page.text == f"## {heading}\n\nWhat stands below it."
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [

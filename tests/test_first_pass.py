@@ -23,7 +23,7 @@ PIECES = [
     b"<", b">", b"</", b"/>", b"<!--", b"-->", b"--!>", b"<!", b"<?", b'"', b"'", b"=", b" ", b"\n", b"/", b"a", b"x1",
     b"<script", b"</script>", b"<SCRIPT type='math/tex", b"<style>", b"</style", b"<math", b"<img alt=", b"<span class=",
     b"<a href=", b"<sup>", b"<mjx-container", b"katex", b"Math", b"mathematics", b"amath", b"data-tex=", b"latex.php", b"ltx_",
-    b"equation", b"$", b"$$", b"`", b"\\(", b"\\[", b"\\begin{", b"\\beginn{", b"\\frac", b"\\a", b"^", b"_", b"{", b"&#8721;",
+    b"equation", b"$", b"$$", b"`", b"$a$", b"\\(", b"\\[", b"\\begin{", b"\\beginn{", b"\\frac", b"\\a", b"^", b"_", b"{", b"&#8721;",
     b"&#x2211;", b"&#x", b"&#1d400", b"&lt;", "∑".encode(), "𝑥".encode(), "²×".encode(), "数学分析".encode(), "数 学".encode(),
     b"\xe3", b"\xe5\x88", b"\xf0\x9d", b"\xff", b"\0", b"Theorem", b"thefoundations", b"eightlet",
 ]  # fmt: skip
@@ -90,7 +90,7 @@ def test_each_way_to_carry_a_formula_is_seen(body: str) -> None:
 @pytest.mark.parametrize(
     "body",
     [
-        r"Let \(x\) be", r"\[x\]", "$$x$$", r"\begin{align}", "so $x^2$ is", r"of $\alpha$", "a `x^2` in AsciiMath",
+        r"Let \(x\) be", r"\[x\]", "$$x$$", r"\begin{align}", "so $x^2$ is", r"of $\alpha$", "a `x^2` in AsciiMath", "串 $A$ 的长度",
     ],
 )  # fmt: skip
 def test_each_delimiter_is_seen(body: str) -> None:
@@ -117,19 +117,15 @@ def test_characters_and_references_are_symbols() -> None:
 
 
 def test_words_of_mathematics_pass_without_any_formula() -> None:
-    """English and Chinese; a help page, news and a travel post do not."""
+    """English and Chinese; a help page, a recipe and a travel post do not."""
     algebra = "Every finite group of prime order is cyclic, and a subgroup of an abelian group is normal. " * 3
     analysis = "设函数在闭区间上连续，则它在该区间上一致连续，并且可以取到最大值与最小值。证明从略。" * 3
     help_page = "Click the download button, sign in to your account and install the latest release on the server. " * 3
-    news = (
-        "The minister said on Tuesday that the government would not raise taxes before the next election. Critics in "
-        "the capital answered that prices had risen all year, and that people in the north could hardly heat their "
-        "homes. The party holds its congress in spring."
-    )
+    cooking = "Bake the cake until it is golden, then let it cool and serve it with tea, cream and plum jam. " * 3
     travel = "我们早上离开酒店去海边散步，晚上在城里吃饭，大家都很开心。第二天坐火车回家。" * 3
 
     assert [look(text).verdict for text in (algebra, analysis)] == [True, True]
-    assert [look(text).verdict for text in (help_page, news, travel)] == [False, False, False]
+    assert [look(text).verdict for text in (help_page, cooking, travel)] == [False, False, False]
 
 
 def test_a_page_without_words_does_not_pass() -> None:

@@ -28,6 +28,7 @@ def written(body: str) -> str:
         ("<dl><dt>knot</dt><dd>a loop</dd><dd>a speed</dd></dl>", "knot\n\n: a loop\n: a speed"),
         ("<p>run <code>ls  -l</code> or <kbd>`</kbd></p>", "run `ls -l` or `` ` ``"),
         ("<p>x<h2><a href='#x'>¶</a></h2>", "x"),
+        ("<h3>1 Logic<br>1.1 Statements</h3>", "### 1 Logic 1.1 Statements"),
     ],
 )
 def test_blocks(html: str, expected: str) -> None:
