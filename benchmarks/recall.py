@@ -105,7 +105,7 @@ def main() -> None:
             model_of(data, dim, path)
             fold, model = load_fold(path), fasttext.load_model(str(path))
             load_model(str(path), str(dim))
-            print(f"dim {dim}: {len(texts):,} texts, {size:.1f} MB; largest difference {apart(fold, model, few):.1e}")
+            print(f"dim {dim}: {len(texts):,} texts, {size:.1f} MB; largest difference {apart(fold, model, texts):.1e}")
             spent = measured(
                 {
                     "folded": partial(fold.predict, batch),

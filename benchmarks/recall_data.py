@@ -55,11 +55,11 @@ class Labelled:
         return _FORMULA.sub(" ", self.text)
 
 
-def pages(data: Path) -> list[Labelled]:
-    """The labelled pages of raw/web."""
+def pages(data: Path, files: int | None = None) -> list[Labelled]:
+    """The labelled pages of raw/web, or of its first files: pages of all hosts are shuffled over them."""
     labels = _labels()
     found = []
-    for url, host, text in _extracted(sorted((data / "raw" / "web").glob("*.warc.gz"))):
+    for url, host, text in _extracted(sorted((data / "raw" / "web").glob("*.warc.gz"))[:files]):
         label = labels.get(_digest(url))
         if label in {"math", "other", "unsure"} and len(text.encode("utf-8", "replace")) >= MIN_BYTES:
             sure = label != "unsure"
