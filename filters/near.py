@@ -30,6 +30,7 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # the golden ratio: the upper bits of a
 _NONE = np.uint64(0)
 _ONE = np.uint64(1)
 _AHEAD = 16  # documents between the fetch of a slot and its use
+_LOOK = 64  # elements of a set between two looks at whether a pair can still be near enough
 
 
 def bucket_pairs(keys: _U64, hubs: int, first: int = 0) -> tuple[_I64, int]:
@@ -169,16 +170,18 @@ def _jaccards(values: _U32, offsets: _I64, pairs: _I64, least: float) -> _F64:
     for pair in range(pairs.shape[0]):
         a, a_end = offsets[pairs[pair, 0]], offsets[pairs[pair, 0] + 1]
         b, b_end = offsets[pairs[pair, 1]], offsets[pairs[pair, 1] + 1]
-        both, most = a_end - a + b_end - b, min(a_end - a, b_end - b)
-        if most == 0 or most / (both - most) < least:
-            continue
-        shared = 0
-        while a < a_end and b < b_end:  # without a branch, which nobody could predict
-            left, right = values[a], values[b]
-            shared += left == right
-            a += left <= right
-            b += right <= left
-        found[pair] = shared / (both - shared)
+        both, shared = a_end - a + b_end - b, 0
+        most = min(a_end - a, b_end - b)  # that may be shared
+        while most > shared and most / (both - most) >= least:
+            stop = min(a + _LOOK, a_end)
+            while a < stop and b < b_end:  # without a branch, which nobody could predict
+                left, right = values[a], values[b]
+                shared += left == right
+                a += left <= right
+                b += right <= left
+            most = shared + min(a_end - a, b_end - b)
+        if most == shared and both > 0:
+            found[pair] = shared / (both - shared)
     return found
 
 
