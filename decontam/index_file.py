@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from decontam.kernels import I64, U8
+from decontam.kernels import I32, I64, U8
 from decontam.segments import ALIGNMENT, ARRAYS, FIELDS, Segment, segment_of
 from decontam.tables import Table
 from filters.errors import InputError, OutputError
 from filters.text import TEXT_VERSION
 
-_MAGIC = b"mathcorpus benchmark index 3\n"
+_MAGIC = b"mathcorpus benchmark index 4\n"
 _LENGTH_BYTES = 8  # of the length of the header, which stands between the two
 
 
@@ -111,6 +111,7 @@ def _is_sound(segment: Segment) -> bool:
         _cut(segment.offsets, len(items), len(segment.hashes))
         and len(segment.masked) == len(segment.words) == len(segment.hashes)
         and len(segment.signs) == len(items)
+        and _cut(segment.sign_offsets, len(items), len(segment.sign_pairs))
         and _cut(items.text_offsets, len(items), len(items.texts))
         and _below(items.sets, len(items), len(items.names))
         and _below(items.fields, len(items), len(FIELDS))
@@ -128,7 +129,7 @@ def _is_sound_table(table: Table, lengths: I64) -> bool:
     )
 
 
-def _cut(offsets: I64, parts: int, end: int) -> bool:
+def _cut(offsets: I32 | I64, parts: int, end: int) -> bool:
     """Whether offsets cut what is `end` long into so many parts."""
     ascending = len(offsets) == parts + 1 and bool((np.diff(offsets) >= 0).all())
     return ascending and (int(offsets[0]), int(offsets[-1])) == (0, end)

@@ -5,8 +5,8 @@ and window. The subsequence of a whole document is never taken: unrelated pages 
 threshold by chance. `short`: a question of 3 to 12 tokens, whole and set off from the text around it.
 `near`: look-alikes, found by shared 7-grams, or 13-grams with numbers masked, and convicted by the same ratio.
 `judged` is what a model calls the same (see `decontam.judge`); no rule finds it.
-`review` is a match of formulas without the words (see `decontam.wording`), and what `decontam.stock` makes of one that
-rests on stock phrases alone.
+`review` is a match of formulas without the words or operators (see `decontam.wording`), and what `decontam.stock` makes
+of one that rests on stock phrases alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from decontam.params import LCS_THRESHOLD, STOCK_DOCUMENTS, WINDOW_SLACK, Decont
 from decontam.postings import distinct, held, rest_on
 from decontam.private import keyed
 from decontam.segments import Segment
-from decontam.wording import has_wording, sign_digests, texts_wording
+from decontam.wording import has_signs, has_wording, sign_digests, signs_of, texts_wording
 from filters.text import Batch, Tokens, char_places, pack, token_spans, tokenise
 
 __all__ = [
@@ -43,7 +43,7 @@ __all__ = [
     "scan_batch",
 ]
 
-MATCH_VERSION = "qwen-math-3"  # raised by hand when the same texts, items and parameters match otherwise
+MATCH_VERSION = "qwen-math-4"  # raised by hand when the same texts, items and parameters match otherwise
 
 KINDS = ("exact", "short", "near", "judged", "review")  # classes of the evidence, strongest first
 MAX_ANCHORS = 32  # kept of a match: enough to tell a copy from a stock phrase
@@ -208,6 +208,10 @@ def _by_wording(
     words, shifts = texts_wording(batch, tokens, texts, index.key)
     shift = shifts[places]
     kept = has_wording(index.wording, words, (pairs.items, pairs.begins + shift, pairs.ends + shift), params.word_share)
+    wordless = np.flatnonzero(np.diff(index.sign_offsets)[pairs.items])
+    if len(wordless):
+        signs = signs_of(_slices(batch, tokens, *exact.spans[wordless].T), index.key)
+        kept[wordless] &= has_signs(index.operators, signs, pairs.items[wordless], params.word_share)
     return [exact] if kept.all() else [exact.only(kept, "exact"), exact.only(~kept, "review")]
 
 
@@ -227,10 +231,7 @@ def _whole(
         alone = stand_alone(batch, tokens, places.texts, begins, ends)
     same = alone.copy()
     if params.short_signs and alone.any():
-        spans = token_spans(batch, tokens, np.concatenate([begins[alone], ends[alone] - 1])).reshape(2, -1, 2)
-        texts = [
-            batch.data[a:b].tobytes() for a, b in zip(spans[0, :, 0].tolist(), spans[1, :, 1].tolist(), strict=True)
-        ]
+        texts = _slices(batch, tokens, begins[alone], ends[alone])
         same[alone] = sign_digests(texts, index.key) == index.signs[places.items[alone]]
     keys = _keys(index, places)
     other = alone & ~np.isin(keys, keys[same]) & params.near
@@ -239,6 +240,12 @@ def _whole(
     ]
     inside = np.unique(keys[~np.isin(keys, keys[same | other])])
     return found, np.stack([inside // len(index.items), index.short_id(0) + inside % len(index.items)], axis=1)
+
+
+def _slices(batch: Batch, tokens: Tokens, begins: I64, ends: I64) -> list[bytes]:
+    """What the tokens begins[i] to ends[i] of the batch came from, with all between them."""
+    spans = token_spans(batch, tokens, np.concatenate([begins, ends - 1])).reshape(2, -1, 2)
+    return [batch.data[a:b].tobytes() for a, b in zip(spans[0, :, 0].tolist(), spans[1, :, 1].tolist(), strict=True)]
 
 
 def _standing(index: Segment, kind: str, places: Places, ends: I64, kept: Flags) -> _Found:

@@ -7,7 +7,7 @@ import numpy as np
 from decontam.kernels import I32, I64, Flags, Int, TokensOf, njit
 from filters.words import prefetch
 
-_Postings = tuple[int, I64, I32, I32]  # of a table: ngram, offsets of postings, items, tokens
+_Postings = tuple[int, I32, I32, I32]  # of a table: ngram, offsets of postings, items, tokens
 _Hits = tuple[I64, I64, I64]  # token, n-gram, text
 
 

@@ -21,7 +21,7 @@ from decontam.benchmarks import Field, Item
 from decontam.kernels import I32, I64, U8, U64, Flags, mask_numbers
 from decontam.private import derive_key, keyed
 from decontam.tables import TABLES, Table, make_tables
-from decontam.wording import Wording, says_words, sign_digests
+from decontam.wording import MIN_WORDS, Signs, Wording, says_words, sign_digests, signs_of
 from filters.text import TEXT_VERSION, pack, tokenise
 
 ALIGNMENT = 64  # bytes; a cache line, and a multiple of every item size
@@ -31,7 +31,7 @@ FIELDS: tuple[Field, ...] = get_args(Field)
 _TABLE_ARRAYS = {
     "ngrams": "<u8",
     "directory": "<i4",
-    "posting_offsets": "<i8",
+    "posting_offsets": "<i4",
     "posting_items": "<i4",
     "posting_tokens": "<i4",
     "bitmap": "<u8",
@@ -50,6 +50,8 @@ ARRAYS = {
     "words": "|b1",
     "offsets": "<i8",
     "signs": "<u8",
+    "sign_pairs": "<u8",
+    "sign_offsets": "<i8",
     **{f"{table}.{name}": dtype for table in TABLES for name, dtype in _TABLE_ARRAYS.items()},
 }
 
@@ -98,6 +100,8 @@ class Segment:
     words: Flags  # (T,) which tokens are words; see `decontam.wording`
     offsets: I64  # (I + 1,) token range of each item
     signs: U64  # (I,) of a short item the digest of its tokens and operators
+    sign_pairs: U64  # (S,) of a long one of hardly any words its operators; see `decontam.wording.Signs`
+    sign_offsets: I64  # (I + 1,)
     tables: dict[str, Table]  # by the names in TABLES
     key: bytes = b""  # of a private segment; see `decontam.private`
     stored_digest: str = ""  # that of the file it was read from
@@ -124,10 +128,12 @@ class Segment:
     @cached_property
     def wording(self) -> Wording:
         """The words of the items."""
-        found = Wording(self.hashes, self.offsets, self.words)
-        for array in (found.hashes, found.offsets):
-            array.flags.writeable = False
-        return found
+        return Wording(self.hashes, self.offsets, self.words).freeze()
+
+    @property
+    def operators(self) -> Signs:
+        """The operators of items of hardly any words."""
+        return Signs(self.sign_pairs, self.sign_offsets)
 
     @cached_property
     def longest(self) -> int:
@@ -207,12 +213,16 @@ def make_segment(items: Iterable[Item], ngram: int, near_ngram: int, *, private:
     words = says_words(tokens.folded, tokens.folded_ends, batch.data, tokens.starts)
     columns = _columns(ordered, private)
     tables = make_tables(tokens, masked, columns.questions, ngram, near_ngram)
+    texts = [item.text.encode("utf-8", "replace") for item in ordered]
     signs = np.zeros(len(ordered), dtype=np.uint64)
-    short = np.unique(tables["short"].posting_items)
-    signs[short] = sign_digests([ordered[item].text.encode("utf-8", "replace") for item in short.tolist()], key)
-    for array in (tokens.hashes, masked, words, tokens.offsets, signs):
+    short = np.unique(tables["short"].posting_items).tolist()
+    signs[short] = sign_digests([texts[item] for item in short], key)
+    wordless = np.diff(Wording(tokens.hashes, tokens.offsets, words).offsets) < MIN_WORDS
+    wordless &= np.diff(tokens.offsets) >= ngram
+    operators = signs_of([text if none else b"" for text, none in zip(texts, wordless.tolist(), strict=True)], key)
+    for array in (tokens.hashes, masked, words, tokens.offsets, signs, *operators):
         array.flags.writeable = False
-    return Segment(columns, tokens.hashes, masked, words, tokens.offsets, signs, tables, key)
+    return Segment(columns, tokens.hashes, masked, words, tokens.offsets, signs, *operators, tables, key)
 
 
 def segment_of(head: dict[str, Any], arrays: dict[str, npt.NDArray[Any]], digest: str) -> Segment:

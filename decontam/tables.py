@@ -58,7 +58,7 @@ _NEAR_WORDS = 1 << 12  # of a Bloom filter that the near cache holds; small ones
 _COUNT_BITS = 16
 
 _Grams = tuple[int, int, U64, U64, U64, I32]
-_Postings = tuple[int, I64, I32, I32]
+_Postings = tuple[int, I32, I32, I32]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -68,7 +68,7 @@ class Table:
     ngram: int  # tokens in an n-gram
     ngrams: U64  # (G,) distinct n-gram hashes, sorted
     directory: I32  # (2**b + 1,) where the n-grams begin whose b high bits are a number or more
-    posting_offsets: I64  # (G + 1,) range of postings of each n-gram
+    posting_offsets: I32  # (G + 1,) range of postings of each n-gram
     posting_items: I32  # (P,) item, ascending within an n-gram
     posting_tokens: I32  # (P,) token of the item at which the n-gram starts
     bitmap: U64  # Bloom filter of `ngrams`, for a fast no
@@ -164,7 +164,7 @@ def _table(
     arrays: dict[str, npt.NDArray[Any]] = {
         "ngrams": ngrams,
         "directory": make_directory(ngrams, _power_of_two(len(ngrams) // 2)),
-        "posting_offsets": np.append(0, np.cumsum(np.bincount(numbers, minlength=len(ngrams)))).astype(np.int64),
+        "posting_offsets": np.append(0, np.cumsum(np.bincount(numbers, minlength=len(ngrams)))).astype(np.int32),
         "posting_items": owners.astype(np.int32),
         "posting_tokens": (postings - offsets[owners]).astype(np.int32),
         "bitmap": make_bitmap(ngrams, _words(len(ngrams))),

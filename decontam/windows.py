@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from decontam.kernels import I32, I64, U64, Flags, TokensOf, njit
+from decontam.kernels import I32, I64, U64, Flags, Int, TokensOf, njit
+from filters.words import inline, prefetch
 
 _BUCKETS = 512  # of tokens, by the low bits of their hashes: with 256 6 % more windows pass, with any number 4 % fewer
+_AHEAD = 4  # windows
+_LINE_TOKENS = 8  # in a line of a cache
 
 
 @njit
@@ -74,6 +77,8 @@ def promising(
     own, other = np.zeros(_BUCKETS, dtype=np.int32), np.zeros(_BUCKETS, dtype=np.int32)
     last = np.int64(-1)
     for window in range(pairs.shape[0]):
+        if window + _AHEAD < pairs.shape[0]:
+            _fetch(items, pair_items[pairs[window + _AHEAD]])
         item = pair_items[pairs[window]]
         begin, end = items[1][item], items[1][item + 1]
         if item != last:
@@ -88,6 +93,13 @@ def promising(
         most, least = common * floor[1], min(end - begin, ends[window] - begins[window]) * floor[0]
         found[window] = most > least or (floor[2] and most == least)
     return found
+
+
+@inline
+def _fetch(items: TokensOf, item: Int) -> None:
+    """Has the tokens of an item fetched: items lie far apart, and memory is slower than counting."""
+    for token in range(items[1][item], items[1][item + 1], _LINE_TOKENS):
+        prefetch(items[0], token)
 
 
 @njit

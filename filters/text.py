@@ -285,6 +285,8 @@ def char_places(batch: Batch, texts: _I64, places: _I64) -> _I64:
     return counts[:, :-1] - counts[:, -1:]
 
 
+_HANGUL = (0xAC00, 0xD7A4)  # syllables, first and behind the last
+
 # Letters that lower case and NFKD leave apart, and the operators that have a sign of their own.
 _EXTRA_FOLDS = str.maketrans("ς−∗×÷∕⁄", "σ-**///")
 _IGNORED = frozenset({"Mn", "Me", "Cf"})
@@ -332,13 +334,19 @@ def _fold_tables() -> tuple[_U32, _U32]:
     for first, last in CJK_RANGES:
         folds[first : last + 1] = np.arange(first, last + 1, dtype=np.uint32) | (words.CJK << 24)
     for code in _codes_to_fold():
+        if code == _HANGUL[0]:
+            _put_hangul(folds, sequences)
+            continue
         char = chr(code)
         category = unicodedata.category(char)
         if category[0] == "C" and category != "Cf":  # controls, surrogates, private use, unassigned
             continue
-        if category == "Lo" and not unicodedata.decomposition(char) and not 0xAC00 <= code <= 0xD7A3:
-            folds[code] = folds[code] or words.LETTER << 24 | code  # has no case either; CJK stays
-            continue
+        if not unicodedata.decomposition(char):
+            if category == "Lo":
+                folds[code] = folds[code] or words.LETTER << 24 | code  # has no case either; CJK stays
+                continue
+            if category[0] in "PSZ" and code > 0x7F and code not in _EXTRA_FOLDS:  # separates
+                continue
         entries = [klass << 24 | ord(part) for klass, part in _fold(char)]
         if len(entries) == 1:
             folds[code] = entries[0]
@@ -348,11 +356,25 @@ def _fold_tables() -> tuple[_U32, _U32]:
     return read_only(folds), read_only(np.array(sequences, np.uint32))
 
 
+def _put_hangul(folds: _U32, sequences: list[int]) -> None:
+    """Enters the syllables, each as its two or three letters.
+
+    They are counted off, 19 leads by 21 vowels by 28 tails, the first of which is none (Unicode, section 3.12).
+    """
+    lead, vowel, tail = np.unravel_index(np.arange(_HANGUL[1] - _HANGUL[0]), (19, 21, 28))
+    sizes = np.where(tail > 0, 3, 2)
+    letters = [part | words.LETTER << 24 for part in (0x1100 + lead, 0x1161 + vowel, 0x11A7 + tail)]
+    firsts = len(sequences) + np.cumsum(sizes + 1) - (sizes + 1)
+    folds[_HANGUL[0] : _HANGUL[1]] = words.MANY << 24 | firsts
+    rows = np.stack([sizes, *letters], axis=1)
+    sequences += rows[np.arange(4) <= sizes[:, None]].tolist()
+
+
 def _codes_to_fold() -> Iterable[int]:
-    """Every code point but those of the great blocks that fold to themselves or separate, and the newer ones."""
+    """Every code point but those of great blocks that fold to themselves or separate, newer ones and Hangul's later."""
     newer = {code for first, last in NEWER_RANGES for code in range(first, last + 1)}
-    blocks = ((0, 0x3400), (0xA000, 0xE000), (0xF900, 0x20000), (0x2F800, 0x2FA20), (0xE0000, 0xE01F0))
-    for first, end in blocks:
+    blocks = ((0, 0x3400), (0xA000, _HANGUL[0] + 1), (_HANGUL[1], 0xE000), (0xF900, 0x20000))
+    for first, end in (*blocks, (0x2F800, 0x2FA20), (0xE0000, 0xE01F0)):
         yield from (code for code in range(first, end) if code not in newer)
 
 

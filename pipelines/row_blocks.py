@@ -1,4 +1,4 @@
-"""The bytes of a file of lines in blocks of whole lines, about half a megabyte each, in a buffer that is used again.
+"""The bytes of a file of lines in blocks of whole lines, about two megabytes each, in a buffer that is used again.
 
 The lines of `streams.lines` were refused: blank lines, line ends and lines too long to hold have to come out again when
 the file is written without some rows. A new buffer for each block was, too: its fresh pages cost more than reading it.
@@ -19,7 +19,7 @@ from filters.json_fields import SPARE_BYTES
 from pipelines.row_find import RowFile, open_file
 from pipelines.streams import MAX_WINDOW, BrokenStreamError, chunks_of
 
-BLOCK_BYTES = 1 << 19  # read at a time: with what a kernel makes of them they stay in the cache of a core
+BLOCK_BYTES = 1 << 21  # read at a time; with fewer, what Python does for each block costs a tenth of the time
 MAX_LINE_BYTES = 1 << 28  # a line as long as a hundred books is no sample; it goes through unread
 TOO_LARGE = "too_large"
 

@@ -25,9 +25,9 @@ from pipelines.row_find import RowFile, open_file
 from pipelines.row_texts import I64, Singles, TextBatch, batch_of, joined
 
 PART_BYTES = 1 << 26  # of Parquet in one unit of work
-BATCH_BYTES = 1 << 19  # of text read at a time; see row_blocks.BLOCK_BYTES
+BATCH_BYTES = 1 << 20  # of text read at a time; see row_blocks.BLOCK_BYTES
 _MAX_ROWS = 1 << 13  # of a batch: rows without text are cheap, but not free
-_RELEASED_BYTES = 1 << 25  # of a row group, behind which Arrow gives back what it keeps: a dictionary, a large page
+_RELEASED_BYTES = 1 << 24  # of text, behind which Arrow gives back what it keeps: a dictionary, buffers that were grown
 _BUFFER_BYTES = 1 << 18  # of a column chunk held at a time, which is as large as its row group otherwise
 
 
@@ -78,7 +78,7 @@ def read_parquet(file: RowFile, groups: Sequence[int], fields: Fields, id_field:
     with open_parquet(file) as parquet:
         columns = _columns(file, parquet.schema_arrow, fields)
         ids = _Ids(file, groups, id_field)
-        first = 0
+        first = read = 0
         try:
             for number in groups:
                 group = parquet.metadata.row_group(number)
@@ -86,8 +86,10 @@ def read_parquet(file: RowFile, groups: Sequence[int], fields: Fields, id_field:
                     for piece in _pieces(batch):
                         yield arrow_texts(piece, first, fields, ids.of)
                         first += piece.num_rows
-                if group.total_byte_size > _RELEASED_BYTES:
-                    pa.default_memory_pool().release_unused()
+                    read += batch.nbytes
+                    if read > _RELEASED_BYTES:
+                        pa.default_memory_pool().release_unused()
+                        read = 0
         except (OSError, pa.ArrowException) as error:
             raise unreadable(file, error) from error
 

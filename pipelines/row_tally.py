@@ -117,6 +117,12 @@ def make_report(tally: Tally, options: Mapping[str, Any]) -> dict[str, Any]:
             "text": TEXT_VERSION,
             "match": MATCH_VERSION,
             "python": ".".join(map(str, sys.version_info[:3])),
-            **{name: version(name) for name in _VERSIONED},
+            **{name: _version(name) for name in _VERSIONED},
         },
     }
+
+
+def _version(name: str) -> str:
+    """That of a library; one that is loaded knows it, the files of the others are read, which takes a while."""
+    known: str | None = getattr(sys.modules.get(name), "__version__", None)
+    return known or version(name)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from decontam.wording import Wording, has_wording, says_words, sign_digests
-from filters.text import pack, tokenise
+from decontam.benchmarks import Item
+from decontam.index import build_index
+from decontam.match import DecontaminationParams, match_batch
+from decontam.wording import Wording, has_signs, has_wording, says_words, sign_digests, signs_of
+from filters.text import pack, token_strings, tokenise
 from tests.naive_decontam import naive_lcs
 
 
@@ -72,3 +77,48 @@ def test_hyphens_of_words_are_no_signs() -> None:
 def test_signs_are_kept_from_who_has_no_key() -> None:
     """A private index does not show which of two texts it holds."""
     assert sign_digests([b"1+1"], b"key") != sign_digests([b"1+1"])
+
+
+SERIES = "Solve for $x$: $x-2x+3x-4x+5x-6x+7x=20$"
+PROGRAM = "x, 2*x, 3*x, 4*x, 5*x, 6*x, 7*x, 20"
+
+
+def operators_of(text: str) -> list[tuple[str, str]]:
+    """Each operator of a text with the token behind it."""
+    tokens = token_strings(text, operators=True)
+    return [pair for pair in itertools.pairwise(tokens) if pair[0] in "+-*/=<>"]
+
+
+@settings(deadline=None)
+@given(st.text("ab1+-= ", max_size=20), st.lists(st.text("ab1+-= ", max_size=20), min_size=1, max_size=3))
+def test_operators_agree_with_their_twin(item: str, texts: list[str]) -> None:
+    """Their share is over the shorter of both, and must be above a third; no operators are not missed."""
+    got = has_signs(
+        signs_of([b"=5", item.encode()]), signs_of([t.encode() for t in texts]), np.ones(len(texts), int), (1, 3)
+    )
+
+    own = operators_of(item)
+    others = [operators_of(text) for text in texts]
+    common = [sum(pair in other for pair in own) for other in others]
+    assert got.tolist() == [
+        not own or 3 * n > min(len(own), len(other)) for n, other in zip(common, others, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("private", [False, True])
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        (SERIES, "exact"),
+        ("x - 2x + 3x − 4x + 5x - 6x + 7x = 20", "exact"),  # the formula alone, another minus
+        (PROGRAM, "review"),
+        ("x, 2 x, 3 x, 4 x, 5 x, 6 x, 7 x, 20", "review"),  # no operator at all
+    ],
+)
+def test_a_formula_without_words_needs_its_operators(text: str, kind: str, private: bool) -> None:
+    """A list of a program has the tokens of a series, and none of its signs."""
+    index = build_index([Item("set", "test", 0, "question", SERIES)], private=private)
+
+    (matches,) = match_batch(index, [f"As follows. {text}\nThat is all there is."], DecontaminationParams())
+
+    assert [match.kind for match in matches] == [kind]
