@@ -45,6 +45,9 @@ class Widen(Model):
     """Which pages become seeds behind a cycle. All choices are by digests of seed and id."""
 
     per_prefix: int = Field(default=100, ge=0, description="uncollected pages taken from one mathematical prefix")
+    least_score: Share = Field(
+        default=0.1, description="of such a page; below, even a mathematical host's page is hardly mathematics"
+    )
     negatives: float = Field(
         default=1.0, ge=0, description="negative seeds for a positive one, filled up with low-scored pages elsewhere"
     )

@@ -182,7 +182,7 @@ class ChooseTask(RankTask):
                 yield verdict
             return
         if side in {MATH, ACCEPTED}:
-            if not caught:
+            if not caught and (side == ACCEPTED or page["score"] >= self.choice.widen.least_score * SCORE_UNITS):
                 yield POSITIVE
         elif above and side in {OTHER, REJECTED}:
             yield HARD

@@ -188,6 +188,18 @@ def test_the_next_cycle_obeys_the_review(small: Web) -> None:
     assert kept["host", "site4.example"]["verdict"] == "accept"
 
 
+def test_pages_of_a_mathematical_host_that_score_low_are_no_seeds(small: Web) -> None:
+    """A page below `least_score` is left out, and nothing else changes."""
+    added = {}
+    for least in (0.0, 0.45):
+        recall(small.root, f"least{least}", last=1, widen={"least_score": least})
+        rows = pq.read_table(small.root / f"least{least}" / "cycle-1" / "added.parquet").to_pylist()
+        added[least] = {r["url"]: r["score"] for r in rows if r["why"] == "uncollected"}
+
+    assert added[0.45] == {url: score for url, score in added[0.0].items() if score >= 450_000}
+    assert 0 < len(added[0.45]) < len(added[0.0])
+
+
 def test_new_verdicts_are_obeyed_after_the_rule_has_stopped(web: Web) -> None:
     """The recall goes on until it stops again, and the cycles before the verdict stay as they are."""
     shutil.copytree(web.root / "out", web.root / "again")
