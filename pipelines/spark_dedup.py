@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.minhash import similarity
 from filters.near import first_kept, jaccards
@@ -74,24 +75,25 @@ class _Near:
         f = self._f
         pairs, skipped = self._pairs()
         scored = self._kept("scored", self._scored(pairs))
-        alike = scored.where(f.col("score") >= self._config.threshold)
-        edges = alike.where("NOT sibling").select("a", "b", "score")
+        alike = f.col("score") >= self._config.threshold
+        edges = scored.where(alike & ~f.col("sibling")).select("a", "b", "score")
         fates = self._kept("fates", self._fates(edges))
-        siblings = self._siblings()
         gone = fates.where("keeper IS NOT NULL").join(self._numbers.select("n", "key"), "n")
-        named = gone.join(self._numbers.selectExpr("n AS keeper", "id AS kept"), "keeper").select(
-            "key", "kept", "score"
-        )
-        rows = [(k, i, round(s, DIGITS)) for k, i, s in rows_of(named.toArrow())]
+        named = gone.join(self._numbers.selectExpr("n AS keeper", "id AS kept"), "keeper")
+        rows = [(k, i, round(s, DIGITS)) for k, i, s in rows_of(named.select("key", "kept", "score").toArrow())]
+        clusters = self._clusters(fates, self._siblings())
+        kinds = f.count_if(alike & ~f.col("sibling")), f.count_if(alike & f.col("sibling"))
+        [(compared, proven, masked)] = rows_of(scored.agg(f.count("*"), *kinds).toArrow())
+        near = clusters.filter(pc.equal(clusters["kind"], "near"))
         counts = {
-            "pairs": scored.count(),
+            "pairs": compared,
             "pairs_skipped": skipped,
-            "edges": edges.count(),
-            "sibling_pairs": alike.where("sibling").count(),
-            "siblings": siblings.count(),
-            "clusters": fates.select("cluster").distinct().count(),
+            "edges": proven,
+            "sibling_pairs": masked,
+            "siblings": clusters.num_rows - near.num_rows,
+            "clusters": len(near["cluster"].unique()),
         }
-        return Reduced(near_rows(rows), counts, self._clusters(fates, siblings))
+        return Reduced(near_rows(rows), counts, clusters)
 
     def _kept(self, name: str, frame: Any) -> Any:
         path = str(self._scratch / name)
@@ -144,7 +146,6 @@ class _Near:
 
     def _fates(self, edges: Any) -> Any:
         """(n, cluster, keeper, score) of each document that has an edge."""
-        edges = self._kept("edges", edges)
         roots = self._components(edges)
         grouped = edges.join(roots.selectExpr("n AS a", "cluster"), "a").groupBy("cluster")
         return grouped.applyInArrow(decide_cluster, "n long, cluster long, keeper long, score double")
@@ -177,7 +178,7 @@ class _Near:
         held = self._numbers.where("template != 0")
         told = held.withColumn("cluster", f.min("n").over(same)).withColumn("first", f.min("content").over(same))
         several = told.withColumn("last", f.max("content").over(same)).where("first != last")
-        return self._kept("siblings", several.select("n", "cluster"))
+        return several.select("n", "cluster")
 
     def _clusters(self, fates: Any, siblings: Any) -> pa.Table:
         near = fates.selectExpr("'near' AS kind", "n", "cluster", "keeper", "score")
