@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -32,17 +33,24 @@ def file_to_evidence(index: Path, path: Path, **params: Any) -> None:
     run(Options((str(path),), index=index, params=params, workers=1), lambda _what, _size: None)
 
 
-def start_up(index: Path, folder: Path) -> float:
-    """Seconds from the call to the end, for a file of one line: the median of several."""
+def start_up(index: Path, folder: Path) -> tuple[float, float]:
+    """(seconds, processor seconds) from the call to the end, for a file of one line: the medians of several."""
     path = folder / "line.jsonl"
     path.write_bytes(b'{"text": "a line"}\n')
     spent = []
     for number in range(STARTS + 1):
-        started = time.perf_counter()
+        started, used = time.perf_counter(), _children()
         _run(index, path)
         if number:  # the first may compile
-            spent.append(time.perf_counter() - started)
-    return statistics.median(spent)
+            spent.append((time.perf_counter() - started, _children() - used))
+    walls, processor = zip(*spent, strict=True)
+    return statistics.median(walls), statistics.median(processor)
+
+
+def _children() -> float:
+    """Processor seconds of the commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def peak_memory(index: Path, path: Path) -> float:
