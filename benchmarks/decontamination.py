@@ -107,7 +107,7 @@ def hits(index: Index, packed: Sequence[Batch]) -> None:
     """Bytes in memory to the n-grams that they share with items."""
     for batch in packed:
         tokens = tokenise(batch, folded=False, spans=False)
-        search(index, "exact", Texts(tokens.hashes, tokens.hashes, tokens.offsets))
+        search(index.segments[0], "exact", Texts(tokens.hashes, tokens.hashes, tokens.offsets))
 
 
 def scan(index: Index, groups: Sequence[list[str]], params: DecontaminationParams) -> None:
