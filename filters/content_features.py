@@ -46,6 +46,7 @@ _NOTE_CLASS = re.compile(
 _HIDDEN_STYLE = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _TELLING = frozenset(("role", "itemprop", "hidden", "aria-hidden", "style"))
 HIDDEN = 64
+CODE = 128  # a box of code that is no `pre`: in coqdoc every name in it is a link to what it names
 
 
 @dataclass(slots=True)
@@ -91,12 +92,16 @@ def measure(outline: Outline) -> Features:
     flags, marked = _all_flags(outline)
     blocks, stops = [0] * size, [0] * size
     weights, links, formulas = zeros(size), zeros(size), zeros(size)
-    nearest, linked, written = [0] * size, [False] * size, []
+    nearest, linked, written = [0] * size, [False] * size, list[int]()
+    code_ends = 0
     for node, (tag, text, parent) in enumerate(zip(outline.tags, outline.texts, outline.parents, strict=True)):
         if tag != TEXT:
             blocks[node] = -1
             nearest[node] = nearest[parent] if tag in INLINE else node
-            linked[node] = (parent >= 0 and linked[parent]) or (tag == "a" and "href" in outline.attributes[node])
+            if flags[node] & CODE:
+                code_ends = outline.ends[node]
+            is_link = (parent >= 0 and linked[parent]) or (tag == "a" and "href" in outline.attributes[node])
+            linked[node] = is_link and node >= code_ends
             continue
         bare = text.strip()
         if not bare:
@@ -166,6 +171,8 @@ def _named(tag: str, classes: str, name: str) -> int:
         flags &= BODY | LIKELY_BODY
     elif tag in ("main", "article"):
         flags = (flags & ~DROP) | LIKELY_BODY
+    if tag == "div" and "code" in classes.split():
+        flags |= CODE
     return flags
 
 

@@ -18,7 +18,7 @@ from filters.charset import decode
 from filters.content_tree import flatten, words
 from filters.page_limits import within
 
-EXTRACT_VERSION = "extract-3"
+EXTRACT_VERSION = "extract-4"
 MAX_HTML = 2_000_000  # bytes, or characters of a text; what stands behind them is not read
 LONG_SCRIPT = 5_000  # longer ones, of a page that is too long, hold no formula and no configuration of MathJax
 MAX_MARKS = 100_000  # `<` and `$`; and neither what stands behind so many; they take about a second
