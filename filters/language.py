@@ -18,11 +18,15 @@ from datatrove.data import Document
 from datatrove.pipeline.filters.base_filter import BaseFilter
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-LANGUAGE_VERSION = "language-2"
+LANGUAGE_VERSION = "language-3"
 SAMPLE_CHARS = 8_000  # from the middle, where there is less navigation than at either end
+WHOLE_CHARS = 200_000  # from the start, where the sample decides nothing: its middle may be one listing or derivation
 HAN_PER_WORD = 1.6
 MIN_HAN = 4  # fewer are no evidence
 MIN_LETTERS = 20  # as many Latin letters are none
+MIN_WORD_SHARE = (
+    0.2  # of signs, in words of three letters or more: below, it is signs without prose, as in formal proofs
+)
 KANA_SHARE = 0.15  # of Han and kana together: Japanese texts have half, Chinese ones quote names
 FUNCTION_SHARE = 0.28  # of the words of English prose are in `_FUNCTION_WORDS`; formulas' remains lower it
 MIN_FUNCTION_SHARE = 0.08  # of Latin words, below it they are no English prose
@@ -69,6 +73,7 @@ _NO_PROSE = re.compile(
 )
 _WORD = re.compile(r"[a-z]{2,}")
 _LETTER = re.compile(r"[^\W\d_]")
+_LONG_WORD = re.compile(r"[^\W\d_]{3,}")
 _HAN_BLOCKS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3134F))
 _KANA_BLOCK = (0x3040, 0x30FF)
 
@@ -81,7 +86,13 @@ def _identifier() -> LanguageIdentifier:
 def detect(text: str) -> tuple[str, float]:
     """(ISO 639 code, `mixed` or `und`, certainty in 0 to 1) of a text's prose."""
     sample = _sample(text)
-    return _plain(sample) or _weigh(_NO_PROSE.sub(" ", sample)) or _by_model(sample)
+    if found := _plain(sample):
+        return found
+    prose = _NO_PROSE.sub(" ", sample)
+    found = _weigh(prose)
+    if found is None and len(text) > SAMPLE_CHARS:
+        found = _weigh(_NO_PROSE.sub(" ", text[:WHOLE_CHARS]))
+    return found or _by_model(prose)
 
 
 def _plain(sample: str) -> tuple[str, float] | None:
@@ -138,9 +149,9 @@ def _east_asian(prose: str) -> tuple[int, int]:
     return sum(int(np.count_nonzero((codes >= a) & (codes <= b))) for a, b in _HAN_BLOCKS), kana
 
 
-def _by_model(sample: str) -> tuple[str, float]:
-    prose = _NO_PROSE.sub(" ", sample)
-    if len(_LETTER.findall(prose)) < MIN_LETTERS:
+def _by_model(prose: str) -> tuple[str, float]:
+    words = sum(map(len, _LONG_WORD.findall(prose)))
+    if len(_LETTER.findall(prose)) < MIN_LETTERS or words < MIN_WORD_SHARE * len("".join(prose.split())):
         return UNKNOWN, 0.0
     language, score = _identifier().classify(re.sub(r"[\d\W_]+", " ", prose))
     return _ALIASES.get(language, language), round(float(score), 4)
