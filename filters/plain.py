@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.blocks import BLOCK_READS, CHUNK_BYTES, SPARE_PLACES, find_places
+from filters.hash_intrinsics import IN_VECTORS, LANES, hash_eight
 from filters.masks import ALL, NONE, lower
 from filters.words import (
     ENVIRONMENT,
@@ -46,7 +47,7 @@ _BACKSLASH = 0x5C
 @jit
 def new_scratch() -> _U16:
     """Room for what is known of the tokens of a chunk: a row for each."""
-    return np.empty((6, CHUNK_BYTES + SPARE_PLACES), np.uint16)
+    return np.empty((5, CHUNK_BYTES + SPARE_PLACES), np.uint16)
 
 
 @inline
@@ -106,25 +107,38 @@ def _name_commands(  # noqa: PLR0913, PLR0917 - numba takes arrays and scalars, 
 
 
 @leaf
-def _hash_tokens(  # noqa: PLR0913, PLR0917
-    data: _U8, base: Int, starts: _U16, ends: _U16, count: Int, long: _Pairs, hashes: _U64, numbers: _Flags
-) -> Int:
-    """How many of `count` tokens are kept (those with the end 0 are not); writes hashes and flags of these."""
-    flags = numbers.size > 0
-    found, put = np.int64(0), np.int64(0)
+def hash_short_at_once(data: _U8, base: Int, starts: _U16, ends: _U16, count: Int, hashes: _U64) -> None:
+    """As `hash_short_one_by_one`; overwrites what stands behind the tokens in each array."""
+    for token in range(count, count + LANES):
+        starts[token], ends[token] = 0, 1
+    for token in range(0, count, LANES):
+        hash_eight(hashes, token, data, base, starts, ends)
+
+
+@leaf
+def hash_short_one_by_one(data: _U8, base: Int, starts: _U16, ends: _U16, count: Int, hashes: _U64) -> None:
+    """Writes the hashes of tokens of up to 8 bytes; for longer ones anything."""
     for token in range(count):
-        start, end = np.int64(starts[token]), np.int64(ends[token])
-        size = end - start
-        word = lower(load64(data, base + start)) & (ALL >> np.uint64(64 - 8 * size))
-        store64(hashes, put, finish(absorb(NONE, word), size))
-        store16(long[0], found, np.uint64(token))
-        store16(long[1], found, np.uint64(put))
-        if flags:  # the compiler makes two loops of it
-            numbers[put] = np.uint8(word) - np.uint8(0x30) < 10
-        found += size > 8
-        put += end != 0
+        size = np.int64(ends[token]) - starts[token]
+        word = lower(load64(data, base + starts[token])) & (ALL >> np.uint64(64 - 8 * size))
+        store64(hashes, token, finish(absorb(NONE, word), size))
+
+
+_hash_short = hash_short_at_once if IN_VECTORS else hash_short_one_by_one
+
+
+@leaf
+def _hash_tokens(  # noqa: PLR0913, PLR0917
+    data: _U8, base: Int, starts: _U16, ends: _U16, count: Int, long: _U16, hashes: _U64, numbers: _Flags
+) -> None:
+    """Writes the hashes of tokens, and whether they are numbers. long : room for the numbers of the long ones."""
+    _hash_short(data, base, starts, ends, count, hashes)
+    found = np.int64(0)
+    for token in range(count):
+        store16(long, found, np.uint64(token))
+        found += ends[token] - starts[token] > 8
     for at in range(found):
-        token = long[0][at]
+        token = long[at]
         here, end = base + starts[token], base + ends[token]
         size = end - here
         value = NONE
@@ -132,8 +146,10 @@ def _hash_tokens(  # noqa: PLR0913, PLR0917
             value = absorb(value, lower(load64(data, here)))
             here += 8
         word = lower(load64(data, here)) & (ALL >> np.uint64(64 - 8 * (end - here)))
-        hashes[long[1][at]] = finish(absorb(value, word), size)
-    return put
+        hashes[token] = finish(absorb(value, word), size)
+    if numbers.size > 0:
+        for token in range(count):
+            numbers[token] = data[base + starts[token]] - np.uint8(0x30) < 10
 
 
 @leaf
@@ -146,14 +162,15 @@ def _rename(values: _U64, named: _Pairs, count: Int, hashes: _U64) -> None:
 
 
 @leaf
-def _close_gaps(starts: _U16, ends: _U16, count: Int) -> None:
-    """Moves the places of tokens down into those of tokens with the end 0."""
+def _close_gaps(starts: _U16, ends: _U16, count: Int) -> Int:
+    """The number of tokens that are kept, after moving their places down into those of tokens with the end 0."""
     put = np.int64(0)
     for token in range(count):
         end = ends[token]
         store16(starts, put, np.uint64(starts[token]))
         store16(ends, put, np.uint64(end))
         put += end != 0
+    return put
 
 
 @leaf
@@ -210,18 +227,17 @@ def skim(  # noqa: PLR0913, PLR0917
     hashes, starts, ends, folded, folded_ends, numbers = out
     located = (starts.size > 0) | (folded_ends.size > 0)
     begins, closes, commands = scratch[0], scratch[1], scratch[2]
-    places, named, long = (begins, closes, commands), (commands, scratch[3]), (scratch[4], scratch[5])
+    places, named = (begins, closes, commands), (commands, scratch[3])
     while at < last and at + BLOCK_READS <= data.size:
         base = at
         at, found, listed = find_places(data, base, last, stop, tables[0], operators, places)
         dropped = np.int64(0)
         if listed > 0:
             dropped, listed, at = _name_commands(data, base, stop, tables, places, found, listed, named, located, at)
-        kept = _hash_tokens(data, base, begins, closes, found, long, hashes[count:], numbers[count:])
+        kept = _close_gaps(begins, closes, found) if dropped > 0 else found
+        _hash_tokens(data, base, begins, closes, kept, scratch[4], hashes[count:], numbers[count:])
         _rename(tables[3], named, listed, hashes[count:])
         if located:
-            if dropped > 0:
-                _close_gaps(begins, closes, found)
             _locate(base, places, kept, listed, starts[count:], ends[count:])
             if folded_ends.size > 0:
                 put = _write_folded(data, base, tables, begins, closes, kept, folded, folded_ends[count:], put)

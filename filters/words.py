@@ -25,10 +25,10 @@ Word = np.uint64
 Int = Any  # int and np.int64 are one type to numba, and two to a type checker
 
 # Odd multipliers: the 64-bit golden ratio, and those of MurmurHash3's fmix64 (Appleby, public domain).
-_LENGTH = np.uint64(0x9E3779B97F4A7C15)
-_WORD = np.uint64(0xFF51AFD7ED558CCD)
-_LAST = np.uint64(0xC4CEB9FE1A85EC53)
-_HALF = np.uint64(32)
+LENGTH = np.uint64(0x9E3779B97F4A7C15)
+WORD = np.uint64(0xFF51AFD7ED558CCD)
+LAST = np.uint64(0xC4CEB9FE1A85EC53)
+HALF = np.uint64(32)
 BYTE = np.uint64(8)
 _ONE = np.uint64(1)
 
@@ -141,14 +141,14 @@ def zero_bytes_below(_context: Any, _word: Any) -> Any:
 
 @inline
 def absorb(value: Word, word: Word) -> Word:
-    value = (value ^ word) * _WORD
-    return value ^ (value >> _HALF)
+    value = (value ^ word) * WORD
+    return value ^ (value >> HALF)
 
 
 @inline
 def finish(value: Word, length: Int) -> Word:
-    value = (value ^ np.uint64(length) * _LENGTH) * _LAST
-    return value ^ (value >> _HALF)
+    value = (value ^ np.uint64(length) * LENGTH) * LAST
+    return value ^ (value >> HALF)
 
 
 @inline

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test_text import PIECES, with_spans
 from test_text import documents as short_documents
 
-from filters import masks
+from filters import masks, plain
 from filters import text as text_module
 from filters.text import pack, token_spans, tokenise
 from filters.words import jit
@@ -146,3 +146,26 @@ def test_places_are_written_alike_by_any_machine(words: list[int]) -> None:
     expected = [1000 + bit for word in words for bit in range(64) if word >> bit & 1]
 
     assert [expected, expected] == write_both(np.array(words, dtype=np.uint64), 1000).tolist()
+
+
+@jit
+def hash_both(
+    data: npt.NDArray[np.uint8], base: int, starts: npt.NDArray[np.uint16], ends: npt.NDArray[np.uint16], count: int
+) -> npt.NDArray[np.uint64]:
+    """What the two ways to hash short tokens make of some: a row for each."""
+    rows = np.zeros((2, count + 8), np.uint64)
+    plain.hash_short_at_once(data, base, starts, ends, count, rows[0])
+    plain.hash_short_one_by_one(data, base, starts, ends, count, rows[1])
+    return rows[:, :count]
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.text("aZ\u007f09+.", min_size=1, max_size=8), max_size=20), st.integers(0, 9))
+def test_short_tokens_are_hashed_alike_by_any_machine(tokens: list[str], base: int) -> None:
+    """Eight at a time in registers, and one by one: the hashes of the tokens in lower case."""
+    data = np.frombuffer(bytes(base) + "".join(tokens).encode() + bytes(64), np.uint8)
+    places = np.cumsum([0, *map(len, tokens)]).astype(np.uint16)
+    starts, ends = np.append(places[:-1], np.zeros(8, np.uint16)), np.append(places[1:], np.zeros(8, np.uint16))
+    expected = [naive.token_hash("".join(chr(ord(c) | 0x20 if c.isalpha() else ord(c)) for c in t)) for t in tokens]
+
+    assert [expected, expected] == hash_both(data, base, starts, ends, len(tokens)).tolist()
