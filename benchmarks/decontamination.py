@@ -5,7 +5,7 @@
 DATA: folder with raw/books, raw/seeds and benchmarks/. Searched for are the test splits of the sets of the Qwen2.5-Math
 report (SETS); the documents are those of DATA in which no item is exact or short, with two questions planted in each
 megabyte. Ours from text in memory (`hits`: 13-grams shared with an item; `scan`: the rule, by its classes) and as the
-whole command from a file, which holds every document three times, to the evidence, but for its start; the JSON scan
+whole command from a file, which holds the documents over and over, to the evidence, but for its start; the JSON scan
 parses each line and takes the length of its text; datatrove's NGramsDecontFilter with n-grams of 13 and its default
 normalisation. datatrove's indexer does not start without lighteval, so its index is made here, of the same hashes;
 without spaCy its words are those of a regular expression, which is several times faster. One thread; in turns, the
@@ -15,6 +15,7 @@ median of all rounds, in megabytes of text for each processor second. Last, star
 from __future__ import annotations
 
 import gzip
+import math
 import random
 import re
 import statistics
@@ -40,9 +41,9 @@ from decontam.index import Index, build_index
 from decontam.match import DecontaminationParams, scan_batch
 from filters.text import Batch, pack, tokenise
 
-ROUNDS = 7
+ROUNDS = 5
 BATCH_BYTES = 1_000_000
-COPIES = 3  # of the documents in a file, so that what a run costs once counts less
+FILE_MB = 100  # of text in a file, so that what a run costs once counts little
 PLANTS = 2  # in a megabyte
 PLANT_CHARS = 150  # of a question that is planted, at least
 SEED = 20261121
@@ -110,10 +111,10 @@ def hits(index: Index, packed: Sequence[Batch]) -> None:
         search(index.segments[0], "exact", Texts(tokens.hashes, tokens.hashes, tokens.offsets))
 
 
-def scan(index: Index, groups: Sequence[list[str]], params: DecontaminationParams) -> None:
-    """Texts in memory to matches."""
-    for group in groups:
-        scan_batch(index, group, params)
+def scan(index: Index, packed: Sequence[Batch], params: DecontaminationParams) -> None:
+    """Bytes in memory to matches."""
+    for batch in packed:
+        scan_batch(index, batch, params)
 
 
 def json_scan(lines: Sequence[bytes]) -> int:
@@ -189,7 +190,8 @@ def write_files(texts: Sequence[str], folder: Path) -> tuple[Path, Path]:
 def works_of(index: Index, texts: list[str], folder: Path, peer: Any) -> dict[str, tuple[Callable[[], object], float]]:
     """What is measured on the texts, each with its megabytes."""
     size = megabytes(texts)
-    groups = list(batches(texts))
+    packed = [pack(group) for group in batches(texts)]
+    copies = math.ceil(FILE_MB / size)
     part = texts[:: max(1, round(size * 1e6 / PEER_BYTES))]
     classes: dict[str, dict[str, Any]] = {
         "exact": {"short": False, "near": False},
@@ -197,15 +199,15 @@ def works_of(index: Index, texts: list[str], folder: Path, peer: Any) -> dict[st
         "all classes": {},
     }
     works: dict[str, tuple[Callable[[], object], float]] = {
-        "hits": (partial(hits, index, [pack(group) for group in groups]), size),
+        "hits": (partial(hits, index, packed), size),
         "JSON scan": (partial(json_scan, [orjson.dumps({"text": text}) for text in texts]), size),
         "datatrove": (partial(run_datatrove, peer, part), megabytes(part)),
     }
     for name, points in classes.items():
-        works[f"scan, {name}"] = (partial(scan, index, groups, DecontaminationParams(**points)), size)
-        for kind, path in zip(("Parquet", "jsonl.zst"), write_files(texts * COPIES, folder), strict=True):
+        works[f"scan, {name}"] = (partial(scan, index, packed, DecontaminationParams(**points)), size)
+        for kind, path in zip(("Parquet", "jsonl.zst"), write_files(texts * copies, folder), strict=True):
             command = partial(file_to_evidence, folder / INDEX, path, **points)
-            works[f"command, {kind}, {name}"] = (command, COPIES * size)
+            works[f"command, {kind}, {name}"] = (command, copies * size)
     return works
 
 

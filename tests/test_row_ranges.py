@@ -238,6 +238,17 @@ def test_files_at_urls_are_scanned_as_local_ones_are(
     }
 
 
+def test_a_file_url_is_a_path(memory: fsspec.AbstractFileSystem, tmp_path: Path, bench: Path) -> None:
+    """`file://` is a protocol like any other."""
+    path = tmp_path / "local/a.jsonl"
+    memory.get("/data/in/a.jsonl", str(path))
+
+    here = clean(tmp_path, path, "--workers", "1")["evidence"]
+
+    assert clean(tmp_path, path.as_uri(), "--workers", "1")["evidence"] == here
+    assert len(here) == 1
+
+
 @pytest.mark.parametrize(
     "url", ["memory://data/none.jsonl", "nosuch://x/a.jsonl", "memory://data/empty", "s3:/x/*.jsonl"]
 )
