@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.dedup_decide import DIGITS, gathered, low_halves, near_counts
-from pipelines.dedup_reduce import I64, Flags, Near, NearParams, Ranked, first_of_equals, near_duplicates, rank_order
+from pipelines.dedup_decide import DIGITS, gathered, near_counts
+from pipelines.dedup_reduce import (
+    I64,
+    Flags,
+    Near,
+    NearParams,
+    Ranked,
+    first_of_equals,
+    halves,
+    near_duplicates,
+    rank_order,
+)
 from pipelines.dedup_saved import REASONS, Saved, chained
 
 if TYPE_CHECKING:
@@ -106,7 +115,7 @@ class _Work:
 
     def equals(self, column: str, fate: int, order: I64) -> I64:
         """Decides against new rows with a value that a better one has; those that are left, by rank."""
-        first = first_of_equals(self.rows[column], order)
+        first = first_of_equals(*halves(self.rows[column]), order)
         gone = (first != np.arange(len(order))) & (order >= self.old)
         rows = order[gone]
         self.fates[rows] = fate
@@ -117,11 +126,12 @@ class _Work:
 
     def near(self, tables: Any, order: I64, options: Options, scratch: Path) -> tuple[Near, I64]:
         """Decides against new rows that are like a better one that stays; the answer is by place in the rows given."""
-        order = order[pc.is_valid(self.rows["content"]).to_numpy()[order]]
+        content, held = halves(self.rows["content"])
+        order = order[held[order]]
         old = int(np.searchsorted(order >= self.old, True))
         template = self.rows["template"].to_numpy()[order]
         kept: Flags = self.fates[order[:old]] == _KEPT
-        ranked = Ranked(order, template, low_halves(self.rows["content"], order), kept)
+        ranked = Ranked(order, template, content[order, 0], kept)
         shape = options.rows.minhash
         slots = shape.slots if options.rows.proof == "signature" else 0
         near = near_duplicates(

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 from pipelines.decisions import DECISIONS, decision_rows
 from pipelines.dedup_reduce import (
     I64,
-    U64,
     Near,
     NearParams,
     Ranked,
     Tables,
     first_of_equals,
+    halves,
     near_duplicates,
     rank_order,
 )
@@ -61,7 +61,7 @@ def exact_decision(tables: Tables, _config: ExactDedupStage, _scratch: Path) -> 
     order = rank_order(table)
     order = order[once[order]]
     for column, reason, score in (("content", "exact_duplicate", 1.0), ("url", "url_duplicate", None)):
-        first = first_of_equals(table[column], order)
+        first = first_of_equals(*halves(table[column]), order)
         gone = np.flatnonzero(first != np.arange(len(order)))
         kept = table["id"].take(pa.array(order[first[gone]])).to_pylist()
         rows += [
@@ -93,8 +93,9 @@ def minhash_decision(tables: Tables, config: MinhashDedupStage, scratch: Path) -
     """Removes each document that is like a better one that stays."""
     table = gathered(tables, ["key", "id", "priority", "quality", "content", "template"])
     order = rank_order(table)
-    order = order[pc.is_valid(table["content"]).to_numpy()[order]]
-    ranked = Ranked(order, table["template"].to_numpy()[order], low_halves(table["content"], order), _NO_FATES)
+    content, held = halves(table["content"])
+    order = order[held[order]]
+    ranked = Ranked(order, table["template"].to_numpy()[order], content[order, 0], _NO_FATES)
     near = near_duplicates(tables, ranked, near_params(config), scratch)
     gone = np.flatnonzero(near.keeper >= 0)
     ids = table["id"].take(pa.array(order))
@@ -103,12 +104,6 @@ def minhash_decision(tables: Tables, config: MinhashDedupStage, scratch: Path) -
     scores = near.score[gone].round(DIGITS).tolist()
     decision = near_rows(zip(keys, kept, scores, strict=True))
     return Reduced(decision, near_counts(near), cluster_table(near, ids))
-
-
-def low_halves(contents: pa.ChunkedArray, rows: I64) -> U64:
-    """The lower eight bytes of the digests of some rows, none of them null, uint64[M]."""
-    data = b"".join(contents.take(pa.array(rows)).to_pylist())
-    return np.frombuffer(data, "<u8").reshape(-1, 2)[:, 0].astype(np.uint64)
 
 
 def near_params(config: MinhashDedupStage) -> NearParams:

@@ -2,8 +2,8 @@
 
 Documents are numbered by rank: the earlier corpus first, then by priority of the source, quality, id. Everything below
 is decided in that order and looks back only, so that documents which come behind never change the fate of those before:
-adding a crawl to a corpus gives what one run over both gives. About 150 bytes for each document are held in memory;
-bands, pairs and what proves them pass through files in a scratch folder.
+adding a crawl to a corpus gives what one run over both gives. Memory grows by about 450 bytes a document, mapped files
+included (benchmarks/dedup_memory.py); bands, pairs and what proves them pass through files in a scratch folder.
 """
 
 from __future__ import annotations
@@ -41,22 +41,32 @@ def rank_order(ranked: pa.Table, columns: Sequence[tuple[str, str]] = RANK) -> I
     return order
 
 
-def first_of_equals(column: pa.ChunkedArray | pa.Array, order: I64) -> I64:
-    """For each row of `order` the first there with an equal value, by place in `order`, int64[M]; itself if null.
+def halves(column: pa.ChunkedArray) -> tuple[U64, Flags]:
+    """(both halves of digests of 16 bytes, uint64[N, 2], which of them are there, bool[N]); read in place."""
+    found, held = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.bool_)]
+    for chunk in column.chunks:
+        data = chunk.buffers()[1]
+        words = (
+            np.frombuffer(data, "<u8", 2 * len(chunk), 16 * chunk.offset) if data else np.zeros(2 * len(chunk), "<u8")
+        )
+        found.append(words.reshape(-1, 2).astype(np.uint64, copy=False))
+        held.append(chunk.is_valid().to_numpy(zero_copy_only=False))
+    return np.concatenate(found), np.concatenate(held)
 
-    column : 16 bytes each, of all rows.
+
+def first_of_equals(digests: U64, held: Flags, order: I64) -> I64:
+    """For each row of `order` the first there with an equal digest, by place in `order`, int64[M]; itself without one.
+
+    digests, held : of all rows, as `halves` gives them.
     """
-    taken = column.take(pa.array(order))
-    taken = taken.combine_chunks() if isinstance(taken, pa.ChunkedArray) else taken
     first = np.arange(len(order))
-    held = np.flatnonzero(taken.is_valid().to_numpy(zero_copy_only=False))
-    if not len(held):
-        return first
-    digests = np.frombuffer(b"".join(taken.drop_null().to_pylist()), np.dtype("<u8")).reshape(-1, 2)
-    by_value = np.lexsort((held, digests[:, 1], digests[:, 0]))
-    begins = np.append(True, np.any(np.diff(digests[by_value].astype(np.int64), axis=0) != 0, axis=1))
+    places = np.flatnonzero(held[order])
+    values = digests[order[places]]
+    by_value = np.lexsort((places, values[:, 1], values[:, 0]))
+    values = values[by_value]
+    begins = np.append(True, np.any(values[1:] != values[:-1], axis=1))[: len(places)]
     group = np.flatnonzero(begins)[np.cumsum(begins) - 1]
-    first[held[by_value]] = held[by_value[group]]
+    first[places[by_value]] = places[by_value[group]]
     return first
 
 
