@@ -128,7 +128,7 @@ class ExtractStage(_Stage):
     checkpoint: bool = True  # the dearest map of a build
     main_content: bool = Field(default=True, description="false keeps navigation and footers")
     first_pass: bool = Field(
-        default=False, description="true leaves pages without a sign of mathematics alone, as no_math_signs"
+        default=False, description="true removes pages without a sign of mathematics unextracted, as no_math_signs"
     )
 
 
