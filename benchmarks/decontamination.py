@@ -9,7 +9,7 @@ whole command from a file, which holds the documents over and over, to the evide
 parses each line and takes the length of its text; datatrove's NGramsDecontFilter with n-grams of 13 and its default
 normalisation. datatrove's indexer does not start without lighteval, so its index is made here, of the same hashes;
 without spaCy its words are those of a regular expression, which is several times faster. One thread; in turns, the
-median of all rounds, in megabytes of text for each processor second. Last, start and peak memory of the command.
+best of all rounds, in megabytes of text for each processor second. Last, start and peak memory of the command.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import gzip
 import math
 import random
 import re
-import statistics
 import sys
 import tempfile
 import time
@@ -163,7 +162,7 @@ def run_datatrove(peer: Any, texts: Sequence[str]) -> None:
 
 
 def measured(works: dict[str, tuple[Callable[[], object], float]]) -> dict[str, float]:
-    """The median speed of each work, given with its megabytes, after one run that does not count; in turns."""
+    """The best speed of each work, given with its megabytes, after one run that does not count; in turns."""
     spent: dict[str, list[float]] = {name: [] for name in works}
     for number in range(ROUNDS + 1):
         for name, (work, _) in works.items():
@@ -171,7 +170,7 @@ def measured(works: dict[str, tuple[Callable[[], object], float]]) -> dict[str, 
             work()
             if number:
                 spent[name].append(time.process_time() - started)
-    return {name: works[name][1] / statistics.median(times) for name, times in spent.items()}
+    return {name: works[name][1] / min(times) for name, times in spent.items()}
 
 
 def megabytes(texts: Sequence[str]) -> float:
