@@ -5,9 +5,10 @@
 (-P, since a script beside this one may bear the name of the package.)
 
 DATA is the folder with the WARC files. Up to N pages of each host are drawn; `extraction_truth.py` says what is true
-of them. Peers that are not installed are left out, with a line: `pip install trafilatura magic-html lxml_html_clean`
-(magic-html wants Python 3.12). The figures are means over pages; of formulas over pages with at least 4. Development
-pages: the extractor has been tuned on them, although it knows no host.
+of them. Peers that are not installed are left out, with a line: `pip install trafilatura magic-html lxml_html_clean` in
+an environment of its own, since datatrove asks for an old trafilatura (magic-html wants Python 3.12). The figures are
+means over pages; of formulas over pages with at least 4. Development pages: the extractor has been tuned on them,
+although it knows no host.
 """
 
 from __future__ import annotations
