@@ -47,7 +47,7 @@ DOCUMENTS = 1_000_000
 PEER_DOCUMENTS = 20_000
 COPIES = 0.2  # share of the documents that are near copies of another
 CHANGED = 0.1  # share of the slots in which a copy differs
-HUBS = 8
+CAP, HUBS = 50, 8
 NANOSECONDS = "ns per document and band"
 _WORD = re.compile(r"\w+")
 
@@ -210,7 +210,7 @@ def planted(documents: int) -> _U32:
 def clusters(found: _U32) -> npt.NDArray[np.int64]:
     """Signatures to the label of each document's cluster."""
     keys = band_keys(found, PARAMS)
-    pairs = [bucket_pairs(np.ascontiguousarray(keys[:, band]), HUBS)[0] for band in range(PARAMS.bands)]
+    pairs = [bucket_pairs(np.ascontiguousarray(keys[:, band]), CAP, HUBS)[0] for band in range(PARAMS.bands)]
     return components(np.concatenate(pairs), len(found))
 
 

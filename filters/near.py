@@ -33,17 +33,19 @@ _AHEAD = 16  # documents between the fetch of a slot and its use
 _LOOK = 64  # elements of a set between two looks at whether a pair can still be near enough
 
 
-def bucket_pairs(keys: _U64, hubs: int, first: int = 0) -> tuple[_I64, int]:
+def bucket_pairs(keys: _U64, cap: int, hubs: int, first: int = 0) -> tuple[_I64, int]:
     """The pairs to compare within the buckets of one band, int64[P, 2], and how many others there are.
 
-    keys : uint64[N]; documents with equal keys m_0 < m_1 < ... share a bucket, where m_p is compared with m_q for
-    q < min(p, hubs), and with m_(p-1). Each pair comes once, as (better, worse), sorted by (worse, better).
+    keys : uint64[N]; documents with equal keys m_0 < m_1 < ... share a bucket, where m_p is compared with all before it
+    if p <= cap, else with the first `hubs` and with m_(p-1). Each pair comes once, as (better, worse), sorted by
+    (worse, better).
     first : only pairs whose worse member is not below it are given and counted.
     O(N + P) time; 16 to 32 bytes a document beside the pairs, and 24 for each that shares a bucket.
     """
     size = 1 << max(1, (2 * keys.size - 1).bit_length())  # at most half full
     after, last, count = (np.empty(keys.size, np.int64) for _ in range(3))
-    pairs, skipped = _bucket_pairs(read_only(keys), hubs, first, np.zeros(size, np.uint64), (after, last, count))
+    table = np.zeros(size, np.uint64)
+    pairs, skipped = _bucket_pairs(read_only(keys), (cap, hubs), first, table, (after, last, count))
     return pairs, int(skipped)
 
 
@@ -97,13 +99,14 @@ def _doubled(pairs: _I64) -> _I64:
 
 
 @jit
-def _bucket_pairs(keys: _U64, hubs: Int, first: Int, table: _U64, links: _Links) -> tuple[_I64, Int]:
+def _bucket_pairs(keys: _U64, caps: tuple[Int, Int], first: Int, table: _U64, links: _Links) -> tuple[_I64, Int]:
     """See `bucket_pairs`. Of a bucket, its first member holds the last one and their number; `after` links them.
 
     table : uint64[power of 2], zeros; a slot holds the first member + 1 of a bucket, below upper bits of the key.
     links : int64[N] each, of which only those of documents that share a bucket are touched.
     """
     after, last, count = links
+    cap, hubs = caps
     low = _ONE
     while low <= np.uint64(keys.size):
         low <<= _ONE
@@ -120,22 +123,23 @@ def _bucket_pairs(keys: _U64, hubs: Int, first: Int, table: _U64, links: _Links)
         if head == worse:
             last[worse], count[worse] = worse, 1
             continue
-        rank, before = count[head], last[head]
+        rank, before = int(count[head]), int(last[head])
         after[before] = worse
         last[head], count[head] = worse, rank + 1
         if worse < first:
             continue
-        while put + min(rank, hubs) + 1 > pairs.shape[0]:
+        taken = rank if rank <= cap else min(rank, hubs)
+        while put + taken + 1 > pairs.shape[0]:
             pairs = _doubled(pairs)
         member = head
-        for _ in range(min(rank, hubs)):
+        for _ in range(taken):
             pairs[put, 0], pairs[put, 1] = member, worse
             member = after[member]
             put += 1
-        if rank > hubs:
+        if rank > taken:
             pairs[put, 0], pairs[put, 1] = before, worse
             put += 1
-            skipped += rank - hubs - 1
+            skipped += rank - taken - 1
     return pairs[:put].copy(), skipped
 
 

@@ -47,7 +47,9 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @option("Near duplicates", "--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N",
         help="Of the permutations.")  # fmt: skip
 @option("Near duplicates", "--band-cap", type=click.IntRange(1), default=50, show_default=True, metavar="N",
-        help="Rows of a band, the best, that all others in it are compared with.")  # fmt: skip
+        help="Rows of a band that are all compared with each other.")  # fmt: skip
+@option("Near duplicates", "--band-hubs", type=click.IntRange(1), default=8, show_default=True, metavar="N",
+        help="Of a larger band, the best rows, that all others are compared with.")  # fmt: skip
 @option("Near duplicates", "--sibling-tokens", type=click.IntRange(0), default=200, show_default=True, metavar="N",
         help="Shorter texts that differ in numbers and operators alone all stay; 0: they do not.")  # fmt: skip
 @option("Near duplicates", "--proof", type=click.Choice(["shingles", "signature"]), default="shingles",
@@ -111,7 +113,10 @@ def _options(**given: Any) -> Options:
         minhash=MinHashParams(given["bands"], given["rows"], given["ngram"], given["seed"]),
         **{name: given[name] for name in ("id_field", "url_field", "quality_field", "proof", "sibling_tokens")},
     )
-    named = {name: given[name] for name in ("out", "against", "threshold", "band_cap", "urls", "near", "workers")}
+    named = {
+        name: given[name]
+        for name in ("out", "against", "threshold", "band_cap", "band_hubs", "urls", "near", "workers")
+    }
     return Options(inputs=tuple(given["inputs"]), rows=rows, **named)
 
 

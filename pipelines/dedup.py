@@ -44,6 +44,7 @@ class Options:
     rows: RowParams = field(default_factory=RowParams)
     threshold: float = 0.75
     band_cap: int = 50
+    band_hubs: int = 8
     urls: bool = True
     near: bool = True
     workers: int | None = None

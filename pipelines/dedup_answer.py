@@ -134,9 +134,8 @@ class _Work:
         ranked = Ranked(order, template, content[order, 0], kept)
         shape = options.rows.minhash
         slots = shape.slots if options.rows.proof == "signature" else 0
-        near = near_duplicates(
-            tables, ranked, NearParams(shape.bands, options.threshold, options.band_cap, slots), scratch
-        )
+        params = NearParams(shape.bands, options.threshold, options.band_cap, options.band_hubs, slots)
+        near = near_duplicates(tables, ranked, params, scratch)
         gone = np.flatnonzero(near.keeper >= 0)
         self.fates[order[gone]] = _NEAR
         self.keeper[order[gone]] = order[near.keeper[gone]]

@@ -109,7 +109,7 @@ def minhash_decision(tables: Tables, config: MinhashDedupStage, scratch: Path) -
 def near_params(config: MinhashDedupStage) -> NearParams:
     """What a stage asks for."""
     slots = config.bands * config.rows if config.proof == "signature" else 0
-    return NearParams(config.bands, config.threshold, config.band_cap, slots)
+    return NearParams(config.bands, config.threshold, config.band_cap, config.band_hubs, slots)
 
 
 def near_rows(gone: Iterable[tuple[bytes, str, float]]) -> pa.Table:

@@ -77,6 +77,7 @@ class NearParams:
     bands: int
     threshold: float
     band_cap: int
+    band_hubs: int
     slots: int = 0  # of the signature where that is the proof; else 0
 
 
@@ -124,7 +125,7 @@ def near_duplicates(tables: Tables, ranked: Ranked, params: NearParams, scratch:
     pairs = Pairs(scratch)
     skipped = 0
     for keys in _bands(tables, ranked.rows, params.bands, scratch):
-        found, more = bucket_pairs(keys, params.band_cap, ranked.old)
+        found, more = bucket_pairs(keys, params.band_cap, params.band_hubs, ranked.old)
         pairs.add(found)
         skipped += more
     proofs = _Proofs(tables, ranked.rows, pairs.members(count), params, scratch)

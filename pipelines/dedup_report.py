@@ -62,7 +62,7 @@ def _told(options: Options) -> dict[str, Any]:
         "fields": list(rows.fields.names),
         **{name: getattr(rows, name) for name in ("id_field", "url_field", "quality_field", "proof", "sibling_tokens")},
         **{name: getattr(rows.minhash, name) for name in ("bands", "rows", "ngram", "seed")},
-        **{name: getattr(options, name) for name in ("threshold", "band_cap", "urls", "near")},
+        **{name: getattr(options, name) for name in ("threshold", "band_cap", "band_hubs", "urls", "near")},
     }
 
 

@@ -227,9 +227,8 @@ class MinhashDedupStage(_Stage):
     proof: Literal["shingles", "signature"] = Field(
         default="shingles", description="shingles: exact Jaccard; signature: its estimate, with less on disk"
     )
-    band_cap: int = Field(
-        default=50, ge=1, description="members of a band, the best, that all others are compared with"
-    )
+    band_cap: int = Field(default=50, ge=1, description="members of a band that are all compared with each other")
+    band_hubs: int = Field(default=8, ge=1, description="of a larger band, the best, that all others are compared with")
     sibling_tokens: int = Field(
         default=200, ge=0, description="shorter texts that differ in numbers and operators alone stay; 0: they do not"
     )

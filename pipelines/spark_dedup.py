@@ -102,7 +102,8 @@ class _Near:
 
     def _pairs(self) -> tuple[Any, int]:
         """(a, b), the better and the worse of each pair to compare; and how many pairs of hot bands are not."""
-        f, cap, bands = self._f, self._config.band_cap, self._config.bands
+        f, bands = self._f, self._config.bands
+        cap, few = self._config.band_cap, self._config.band_hubs
 
         def banded(batches: Batches) -> Batches:
             for batch in batches:
@@ -119,11 +120,14 @@ class _Near:
         by_rank = self._window.partitionBy("band", "bucket").orderBy("n")
         placed = rows.withColumn("p", f.row_number().over(by_rank) - 1).withColumn("before", f.lag("n").over(by_rank))
         several = self._kept("buckets", placed)
-        hubs = several.where(f.col("p") < cap).selectExpr("band", "bucket", "n AS a", "p AS q")
-        with_hubs = several.where("p > 0").join(hubs, ["band", "bucket"]).where("q < p").selectExpr("a", "n AS b")
+        hubs = several.where(f.col("p") < max(cap, few)).selectExpr("band", "bucket", "n AS a", "p AS q")
+        taken = f.when(f.col("p") <= cap, f.col("p")).otherwise(f.least(f.col("p"), f.lit(few)))
+        joined = several.where("p > 0").join(hubs, ["band", "bucket"])
+        with_hubs = joined.where(f.col("q") < taken).selectExpr("a", "n AS b")
         with_last = several.where("before IS NOT NULL").selectExpr("before AS a", "n AS b")
         # of p better members, those behind the hubs are left out, but for the one before
-        left_out = several.where(f.col("p") > cap).select(f.sum(f.col("p") - cap - 1)).toArrow().column(0)[0].as_py()
+        behind = several.where(f.col("p") > taken).select(f.sum(f.col("p") - taken - 1))
+        left_out = behind.toArrow().column(0)[0].as_py()
         return with_hubs.union(with_last).distinct(), left_out or 0
 
     def _scored(self, pairs: Any) -> Any:

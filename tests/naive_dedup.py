@@ -9,14 +9,14 @@ import naive
 import xxhash
 
 
-def bucket_pairs(keys: list[int], hubs: int, first: int = 0) -> tuple[list[tuple[int, int]], int]:
+def bucket_pairs(keys: list[int], cap: int, hubs: int, first: int = 0) -> tuple[list[tuple[int, int]], int]:
     """The pairs to compare within buckets of equal keys, as (better, worse), and how many others there are."""
     pairs, skipped = [], 0
     for better, worse in combinations(range(len(keys)), 2):
         if keys[better] != keys[worse] or worse < first:
             continue
         before = [number for number in range(worse) if keys[number] == keys[worse]]
-        if better in before[:hubs] or better == before[-1]:
+        if len(before) <= cap or better in before[:hubs] or better == before[-1]:
             pairs.append((better, worse))
         else:
             skipped += 1

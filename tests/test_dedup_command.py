@@ -144,7 +144,7 @@ def crawl(seed: int, count: int) -> list[dict[str, Any]]:
 def test_adding_a_crawl_is_one_run_over_both(tmp_path: Path, cap: int) -> None:
     """The rows that stay of the second crawl are the same, and those of the first are not touched."""
     first, second = write(tmp_path / "1.jsonl", crawl(1, 40)), write(tmp_path / "2.jsonl", crawl(2, 50))
-    options = ("--band-cap", cap)
+    options = ("--band-cap", cap, "--band-hubs", 1)
     one = dedup(first, *options, "--out", tmp_path / "first")
     two = dedup(second, *options, "--against", tmp_path / "first", "--out", tmp_path / "second")
     both = dedup(first, second, *options, "--out", tmp_path / "both")

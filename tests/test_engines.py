@@ -129,7 +129,10 @@ def documents() -> list[Document]:
     [
         ("exact_dedup", ExactDedupStage(stage="exact_dedup")),
         ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup")),
-        ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup", bands=56, rows=2, threshold=0.7)),
+        (
+            "minhash_dedup",
+            MinhashDedupStage(stage="minhash_dedup", bands=56, rows=2, threshold=0.7, band_cap=2, band_hubs=1),
+        ),
     ],
 )
 def test_spark_decides_as_the_oracle(name: str, config: Any, tmp_path: Path, make: Any) -> None:

@@ -19,21 +19,21 @@ def tokens_of(texts: list[bytes]) -> Tokens:
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(KEYS, max_size=40), st.integers(0, 5), st.integers(0, 45))
-def test_pairs_of_buckets_are_those_of_the_twin(keys: list[int], hubs: int, first: int) -> None:
+@given(st.lists(KEYS, max_size=40), st.integers(0, 6), st.integers(0, 5), st.integers(0, 45))
+def test_pairs_of_buckets_are_those_of_the_twin(keys: list[int], cap: int, hubs: int, first: int) -> None:
     """The first members and the neighbour, in order, from any document on, and how many pairs were left out."""
-    pairs, skipped = bucket_pairs(np.array(keys, np.uint64), hubs, first)
+    pairs, skipped = bucket_pairs(np.array(keys, np.uint64), cap, hubs, first)
 
-    assert naive_dedup.bucket_pairs(keys, hubs, first) == (list(map(tuple, pairs.tolist())), skipped)
+    assert naive_dedup.bucket_pairs(keys, cap, hubs, first) == (list(map(tuple, pairs.tolist())), skipped)
 
 
 @settings(deadline=None)
 @given(st.lists(KEYS, max_size=30), st.lists(KEYS, max_size=30), st.integers(0, 4))
 def test_documents_behind_change_no_pair_of_those_before(before: list[int], behind: list[int], hubs: int) -> None:
     """The pairs of a corpus are the beginning of the pairs of a larger one, and `first` gives the rest."""
-    alone, skipped = bucket_pairs(np.array(before, np.uint64), hubs)
-    together, skipped_of_all = bucket_pairs(np.array(before + behind, np.uint64), hubs)
-    rest, skipped_of_rest = bucket_pairs(np.array(before + behind, np.uint64), hubs, len(before))
+    alone, skipped = bucket_pairs(np.array(before, np.uint64), 2 * hubs, hubs)
+    together, skipped_of_all = bucket_pairs(np.array(before + behind, np.uint64), 2 * hubs, hubs)
+    rest, skipped_of_rest = bucket_pairs(np.array(before + behind, np.uint64), 2 * hubs, hubs, len(before))
 
     assert alone.tolist() + rest.tolist() == together.tolist()
     assert skipped + skipped_of_rest == skipped_of_all
@@ -42,7 +42,7 @@ def test_documents_behind_change_no_pair_of_those_before(before: list[int], behi
 def test_many_equal_keys_are_capped_and_counted() -> None:
     """300,000 equal documents take a pair for each hub and one more, and say how many were left out."""
     n = 300_000
-    pairs, skipped = bucket_pairs(np.full(n, 7, np.uint64), 8)
+    pairs, skipped = bucket_pairs(np.full(n, 7, np.uint64), 50, 8)
 
     assert n * (n - 1) // 2 == len(pairs) + skipped
     assert [[0, n - 1], [1, n - 1], [7, n - 1], [n - 2, n - 1]] == pairs[[-9, -8, -2, -1]].tolist()
@@ -54,7 +54,7 @@ def test_keys_that_crowd_one_slot_are_told_apart() -> None:
     crowded = [number * inverse % 2**64 for number in range(1000)]  # all products begin with zeros
     alike = [2**63 | number for number in range(100)]
     keys = np.array(crowded + alike + crowded + alike, np.uint64)
-    pairs, skipped = bucket_pairs(keys, 3)
+    pairs, skipped = bucket_pairs(keys, 3, 3)
 
     assert [[number, number + 1100] for number in range(1100)] == pairs.tolist()
     assert 0 == skipped
@@ -146,7 +146,7 @@ def test_the_operators_are_those_of_the_tokeniser() -> None:
 def test_nothing_is_fine() -> None:
     """No documents, no pairs, no edges."""
     none = np.zeros((0, 2), np.int64)
-    pairs, skipped = bucket_pairs(np.zeros(0, np.uint64), 8)
+    pairs, skipped = bucket_pairs(np.zeros(0, np.uint64), 50, 8)
 
     assert ((0, 2), 0) == (pairs.shape, skipped)
     assert [] == jaccards(np.zeros(0, np.uint32), np.zeros(1, np.int64), none).tolist()
