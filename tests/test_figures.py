@@ -176,12 +176,12 @@ def test_clusters_show_the_kept_document_beside_the_removed(found: dict[str, Any
         "clusters": [
             {"kept": "k1", "documents": 2, "exact": 1, "near": 1, "removed_by": None, "url": None, "origin": "o/k1",
              "text": "one α", "members": [
-                {"id": "r3", "stage": "exact_dedup", "similarity": None, "url": None, "origin": "o/r3", "text": "one α"},
-                {"id": "r4", "stage": "minhash_dedup", "similarity": 0.9, "url": None, "origin": "o/r4", "text": "one β"},
+                {"id": "r3", "stage": "exact_dedup", "similarity": None, "url": None, "origin": "o/r3", "text": "one α", "marked": [["one α", True]]},
+                {"id": "r4", "stage": "minhash_dedup", "similarity": 0.9, "url": None, "origin": "o/r4", "text": "one β", "marked": [["one", True], [" β", False]]},
             ]},
             {"kept": "r6", "documents": 1, "exact": 0, "near": 1, "removed_by": "decontaminate: contaminated:gsm8k",
              "url": None, "origin": "o/r6", "text": "Tom had 3 apples", "members": [
-                {"id": "r5", "stage": "minhash_dedup", "similarity": 0.8, "url": None, "origin": "o/r5", "text": "Tom"},
+                {"id": "r5", "stage": "minhash_dedup", "similarity": 0.8, "url": None, "origin": "o/r5", "text": "Tom", "marked": [["Tom", True]]},
             ]},
         ],
         "clusters_left_out": 0,

@@ -15,6 +15,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from decontam.align import side_by_side
 from pipelines.audit.evidence import DECONTAMINATE, EXACT, NEAR, Clusters, Contamination, read_coverage
 from pipelines.audit.tallies import Histogram, Places, Smallest, Tally, doubling_edges, fetch, share_edges
 from pipelines.dataset import Dataset, read_build
@@ -304,11 +305,15 @@ def _clusters(clusters: list[dict[str, Any]], corpus: _Corpus, removed: _Removed
     for place in places:
         if place["id"] not in best:
             best[place["id"]] = {"removed_by": f"{place['stage']}: {place['reason']}", **texts[place["row"]]}
-    return [
-        {
-            **{k: cluster[k] for k in ("kept", "documents", "exact", "near")},
-            **best.get(cluster["kept"], {"removed_by": None, **missing}),
-            "members": [{**m, **gone.get((m["id"], m["stage"]), missing)} for m in cluster["members"]],
-        }
-        for cluster in clusters
-    ]
+    shown = []
+    for cluster in clusters:
+        kept = best.get(cluster["kept"], {"removed_by": None, **missing})
+        members = [{**m, **gone.get((m["id"], m["stage"]), missing)} for m in cluster["members"]]
+        told = {k: cluster[k] for k in ("kept", "documents", "exact", "near")}
+        shown.append({**told, **kept, "members": [{**m, "marked": _marked(kept["text"], m["text"])} for m in members]})
+    return shown
+
+
+def _marked(kept: str | None, removed: str | None) -> list[list[Any]]:
+    """The removed text in pieces, each with whether it is common with the text that was kept."""
+    return [list(piece) for piece in side_by_side(kept or "", removed or "")[1]]
