@@ -24,9 +24,7 @@ WHOLE_CHARS = 200_000  # from the start, where the sample decides nothing: its m
 HAN_PER_WORD = 1.6
 MIN_HAN = 4  # fewer are no evidence
 MIN_LETTERS = 20  # as many Latin letters are none
-MIN_WORD_SHARE = (
-    0.2  # of signs, in words of three letters or more: below, it is signs without prose, as in formal proofs
-)
+MIN_WORD_SHARE = 0.5  # of letters, in words of three or more: below, they name variables, as in formal proofs
 KANA_SHARE = 0.15  # of Han and kana together: Japanese texts have half, Chinese ones quote names
 FUNCTION_SHARE = 0.28  # of the words of English prose are in `_FUNCTION_WORDS`; formulas' remains lower it
 MIN_FUNCTION_SHARE = 0.08  # of Latin words, below it they are no English prose
@@ -150,8 +148,8 @@ def _east_asian(prose: str) -> tuple[int, int]:
 
 
 def _by_model(prose: str) -> tuple[str, float]:
-    words = sum(map(len, _LONG_WORD.findall(prose)))
-    if len(_LETTER.findall(prose)) < MIN_LETTERS or words < MIN_WORD_SHARE * len("".join(prose.split())):
+    letters, in_words = len(_LETTER.findall(prose)), sum(map(len, _LONG_WORD.findall(prose)))
+    if letters < MIN_LETTERS or in_words < MIN_WORD_SHARE * letters:
         return UNKNOWN, 0.0
     language, score = _identifier().classify(re.sub(r"[\d\W_]+", " ", prose))
     return _ALIASES.get(language, language), round(float(score), 4)

@@ -40,6 +40,7 @@ CODE = "```python\nfor term in series:  # the sum of the terms that we have\n   
         (HAN + "\n```\n" + "x = 1\n" * 4000 + "```\n" + HAN, "zh"),
         (PROSE * 2 + "\n$$" + "x + 1 \\\\ " * 250 + "$$" + ("\n$$" + "x + 1 \\\\ " * 150 + "$$") * 8 + PROSE, "en"),
         ("| 12 | nksL30 | . . . 4 ((a ∣ b) ∣ c) = (b ∣ (a ∣ c)) |\n" * 30, "und"),
+        ("# Parcels of each depot by number\n" + "| 17 | 707919377 | 37.1 | 17307 | 01:07 |\n" * 30, "en"),
         ("$$a^2 + b^2 = c^2$$ https://example.org/series/sum 17", "und"),
         ("\ud800", "und"),
     ],
