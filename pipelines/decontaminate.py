@@ -8,8 +8,6 @@ renamed at the end; report.json comes last.
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,13 +24,14 @@ from decontam.index import Index, build_index, load_index
 from decontam.match import KINDS
 from decontam.params import DecontaminationParams
 from decontam.stock import demote, stock_ngrams
-from filters.errors import AccountingError, OutputError, UsageError
-from pipelines.files import encodable, write_json, writing
+from filters.errors import AccountingError, UsageError
+from pipelines.files import encodable, write_json
 from pipelines.row_fields import Fields
 from pipelines.row_files import Part, parts_of
 from pipelines.row_find import RowFile, find_rows
 from pipelines.row_pool import Pool
 from pipelines.row_scan import JUDGED, Hit, Job, Scanned, located, merge_hits, read_hits, scan_part, strongest
+from pipelines.row_staging import check_out, publish, staging
 from pipelines.row_tally import PROFILES, Tally, check_read, make_report
 from pipelines.row_worker import scan_there
 from pipelines.row_writers import Decision, Written, copy_rows, rewrite
@@ -88,10 +87,10 @@ class Result(NamedTuple):
 def run(options: Options, progress: Progress) -> Result:
     """The report and the first evidence; writes the outputs if there is a folder for them."""
     started = time.perf_counter()
-    with _staging(options.out) as stage, _judging(options) as judging:
+    with staging(options.out, _STAGE) as stage, _judging(options) as judging:
         index, params = open_benchmarks(options)
         files = find_rows(options.inputs, stage)
-        _check_out(options.out, stage, files)
+        check_out(options.out, stage, files)
         parts = [part for file in files for part in parts_of(file, options.fields)]
         tally = Tally(index, options.actions)
         with Pool(options.workers, sum(file.size for file in files), len(parts)) as pool:
@@ -118,22 +117,6 @@ def run(options: Options, progress: Progress) -> Result:
     if options.out is not None:
         write_json(options.out / "report.json", report)
     return Result(report, tally.first)
-
-
-@contextmanager
-def _staging(out: Path | None) -> Iterator[Path]:
-    """A folder that is deleted in the end; within `out`, so that a rename from it is atomic."""
-    if out is not None:
-        if out.exists() and not out.is_dir():
-            msg = f"--out {out}: is a file; give a folder"
-            raise OutputError(msg)
-        with writing(out):
-            out.mkdir(parents=True, exist_ok=True)
-        if not (out / "report.json").exists() and any(not p.name.startswith(_STAGE) for p in out.iterdir()):
-            msg = f"--out {out}: holds other files; give an empty folder, or that of an earlier run"
-            raise OutputError(msg)
-    with writing(out or Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix=_STAGE, dir=out) as stage:
-        yield Path(stage)
 
 
 @contextmanager
@@ -167,14 +150,6 @@ def open_benchmarks(options: Options) -> tuple[Index, DecontaminationParams]:
     params = DecontaminationParams(**options.params)
     items = load_benchmarks(resolve(options.against), options.benchmark_fields)
     return build_index(items, params.ngram, params.near_ngram), params
-
-
-def _check_out(out: Path | None, stage: Path, files: Sequence[RowFile]) -> None:
-    """Refuses inputs within the output folder: a second run would read what the first wrote."""
-    for path in (Path(f.path) for f in files if not f.is_remote):
-        if out is not None and stage not in path.parents and out.resolve() in path.resolve().parents:
-            msg = f"--out {out}: holds the input {path}; give another folder"
-            raise OutputError(msg)
 
 
 class _Part(NamedTuple):
@@ -323,14 +298,9 @@ def _write_file(job: _Rewrite) -> Written | None:
 
 
 def _publish(out: Path, stage: Path, report: dict[str, Any]) -> None:
-    """Moves what was staged to its place, in that of an earlier run."""
+    """Moves what was staged to its place, with a report for readers."""
     from decontam.report import write_report
 
     with (stage / "evidence.jsonl").open("rb") as lines:
         write_report(stage, report, map(orjson.loads, lines))
-    (out / "report.json").unlink(missing_ok=True)
-    for name in _OUTPUTS:
-        old = out / name
-        if old.is_dir():
-            shutil.rmtree(old)
-        (stage / name).replace(old)
+    publish(out, stage, _OUTPUTS)

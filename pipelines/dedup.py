@@ -6,24 +6,22 @@ All is staged in the folder that it goes to, and renamed at the end; report.json
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from filters.errors import AccountingError, InputError, OutputError
+from filters.errors import AccountingError, InputError
 from pipelines.dedup_answer import Answer, answer, write_clusters
 from pipelines.dedup_rows import Job, Read, RowParams, write_keys
 from pipelines.dedup_saved import Saved, load_saved, save
-from pipelines.files import encodable, write_json, writing
+from pipelines.files import encodable, write_json
 from pipelines.row_files import Part, parts_of
 from pipelines.row_find import RowFile, find_rows
 from pipelines.row_pool import Pool
+from pipelines.row_staging import check_out, publish, staging
 from pipelines.row_writers import Decision, Written, copy_rows, rewrite
 from pipelines.streams import CORRUPT, TRUNCATED
 
@@ -55,10 +53,10 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
     from pipelines.dedup_report import make_report, write_report
 
     started = time.perf_counter()
-    with _staging(options.out) as stage:
+    with staging(options.out, _STAGE) as stage:
         old = [load_saved(folder, options.rows) for folder in options.against]
         files, priority = _find(options.inputs, stage)
-        _check_out(options.out, stage, files)
+        check_out(options.out, stage, files)
         parts = [part for file in files for part in parts_of(file, options.rows.fields)]
         with Pool(options.workers, sum(file.size for file in files), len(parts)) as pool:
             keyed = _read(parts, priority, options, stage, pool, progress)
@@ -70,7 +68,7 @@ def run(options: Options, progress: Progress) -> dict[str, Any]:
             save(stage / "signatures", keyed, found, options.rows)
             write_clusters(found.clusters, stage / "clusters.parquet")
             write_report(stage / "report.html", report, found, keyed, options.rows)
-            _publish(options.out, stage)
+            publish(options.out, stage, OUTPUTS)
     report["cost"] = {"seconds": round(time.perf_counter() - started, 3), "workers": pool.workers}
     if options.out is not None:
         write_json(options.out / "report.json", report)
@@ -86,22 +84,6 @@ class Keyed(NamedTuple):
     first: int  # number of its first row in the file
 
 
-@contextmanager
-def _staging(out: Path | None) -> Iterator[Path]:
-    """A folder that is deleted in the end; within `out`, so that a rename from it is atomic."""
-    if out is not None:
-        if out.exists() and not out.is_dir():
-            msg = f"--out {out}: is a file; give a folder"
-            raise OutputError(msg)
-        with writing(out):
-            out.mkdir(parents=True, exist_ok=True)
-        if not (out / "report.json").exists() and any(not p.name.startswith(_STAGE) for p in out.iterdir()):
-            msg = f"--out {out}: holds other files; give an empty folder, or that of an earlier run"
-            raise OutputError(msg)
-    with writing(out or Path(tempfile.gettempdir())), tempfile.TemporaryDirectory(prefix=_STAGE, dir=out) as stage:
-        yield Path(stage)
-
-
 def _find(inputs: Sequence[str], stage: Path) -> tuple[list[RowFile], dict[str, int]]:
     """The files behind all inputs, by name, and for each name the place of its input, which is its priority."""
     found: dict[str, RowFile] = {}
@@ -115,14 +97,6 @@ def _find(inputs: Sequence[str], stage: Path) -> tuple[list[RowFile], dict[str, 
                 raise InputError(msg)
             priority.setdefault(file.name, place)
     return [found[name] for name in sorted(found)], priority
-
-
-def _check_out(out: Path | None, stage: Path, files: Sequence[RowFile]) -> None:
-    """Refuses inputs within the output folder: a second run would read what the first wrote."""
-    for path in (Path(f.path) for f in files if not f.is_remote):
-        if out is not None and stage not in path.parents and out.resolve() in path.resolve().parents:
-            msg = f"--out {out}: holds the input {path}; give another folder"
-            raise OutputError(msg)
 
 
 def _read(
@@ -184,13 +158,3 @@ def _write(
             msg = f"{job.file.path}: {written} written, but {expected} counted; did it change while it was read?"
             raise AccountingError(msg)
     (stage / "clean").rename(stage / KEPT)
-
-
-def _publish(out: Path, stage: Path) -> None:
-    """Moves what was staged to its place, in that of an earlier run."""
-    (out / "report.json").unlink(missing_ok=True)
-    for name in OUTPUTS:
-        old = out / name
-        if old.is_dir():
-            shutil.rmtree(old)
-        (stage / name).replace(old)
