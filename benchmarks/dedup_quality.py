@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import random
 import re
 import sys
@@ -191,8 +192,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--pairs", type=int, default=4000)
+    parser.add_argument(
+        "--json", action="store_true", help="only the figures of the defaults, and no row of results.csv"
+    )
     args = parser.parse_args()
     made, alike = list(pairs(documents(args.data), args.pairs)), siblings(args.data)
+    if args.json:
+        print(json.dumps(measure(made, alike[: args.pairs])))
+        return
     short = sum(are_siblings(pair.text, pair.copy) for pair in made)
     print(f"{len(made)} pairs, {short} of them siblings; {len(alike)} pairs of questions with other numbers")
     for bands, rows in ((14, 8), (16, 7), (11, 10)):
