@@ -100,6 +100,7 @@ def _by_host(found: Answer) -> list[dict[str, Any]]:
     counted = held.group_by("host").aggregate([("removed", "sum"), ("removed", "count")])
     counted = counted.rename_columns({"removed_sum": "removed", "removed_count": "documents"})
     order = [("removed", "descending"), ("documents", "descending"), ("host", "ascending")]
+    counted = counted.filter(pc.greater(counted["removed"], 0))
     rows: list[dict[str, Any]] = counted.sort_by(order).slice(0, SHOWN_HOSTS).to_pylist()
     return [{**row, "host": visible(row["host"])} for row in rows]
 
