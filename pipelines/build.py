@@ -19,15 +19,12 @@ import pyarrow as pa
 from filters.errors import AccountingError, InputError, OutputError
 from pipelines import dataset as ds
 from pipelines import dedup_decide, keys
-from pipelines.code_seeds import prepare_code_model
+from pipelines.artefacts import prepare
 from pipelines.decisions import Artefact
 from pipelines.engine import Engine
-from pipelines.inputs import resolve
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
-from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage
 from pipelines.reduces import REDUCTIONS
-from pipelines.sources import read_texts
 from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker, missing_ranks, save_table
 
 PUBLIC = {
@@ -94,13 +91,7 @@ class Build:
 
     def _spec(self, stage: PlannedStage, pending: Pending) -> StageSpec:
         assert stage.config is not None
-        artefact = None
-        if isinstance(stage.config, RecallStage):
-            artefact = prepare_model(self.plan, stage, self.events)
-        elif isinstance(stage.config, CodeStage):
-            artefact = _artefact(prepare_code_model(self.plan, stage, self.events), "model.json")
-        elif isinstance(stage.config, DecontaminateStage):
-            artefact = prepare_index(self.plan, stage, self.events)
+        artefact = prepare(self.plan, stage, self.events)
         _, reduced = pending.get(stage.name, (stage, None))
         return StageSpec(stage.name, stage.config, artefact, reduced)
 
@@ -212,82 +203,6 @@ def locked(out: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def prepare_model(plan: Plan, stage: PlannedStage, events: Events) -> Artefact:
-    """The recall model: the one that is given, or one trained from the seeds, once for each key."""
-    from filters.classifier import TrainParams, train
-
-    config = stage.config
-    assert isinstance(config, RecallStage)
-    assert stage.need is not None
-    if config.model is not None:
-        path = Path(resolve(config.model, plan.base)[0])
-        return Artefact(str(path), ds.file_sha256(path)[0])
-    root = plan.work / f"model-{stage.name}-{stage.need[:KEY_CHARS]}"
-    if not (root / "manifest.json").exists():
-        events.note("training the recall classifier")
-        root.mkdir(parents=True, exist_ok=True)
-        texts = {
-            label: read_texts([p for _, p in files], config.text_field)
-            for label, files in keys.seed_files(config, plan.base).items()
-        }
-        params = TrainParams(
-            config.dim,
-            config.epochs,
-            config.learning_rate,
-            config.word_ngrams,
-            config.min_count,
-            config.buckets,
-            plan.recipe.seed,
-        )
-        tmp = root / "model.tmp"
-        with ds.writing(root):
-            counts = train(texts["positive"], texts["negative"], params, tmp)
-            ds.commit_file(tmp, root / "model.bin")
-        sha256, size = ds.file_sha256(root / "model.bin")
-        ds.write_json(root / "manifest.json", {"key": stage.need, "sha256": sha256, "bytes": size, "examples": counts})
-    return _artefact(root, "model.bin")
-
-
-def prepare_index(plan: Plan, stage: PlannedStage, events: Events) -> Artefact:
-    """The index of the benchmarks, built once for each key."""
-    from decontam.benchmarks import load_benchmarks
-    from decontam.index import build_index
-
-    config = stage.config
-    assert isinstance(config, DecontaminateStage)
-    assert stage.need is not None
-    root = plan.work / f"index-{stage.name}-{stage.need[:KEY_CHARS]}"
-    if not (root / "manifest.json").exists():
-        events.note("indexing the benchmarks")
-        fields = {str(k): v for k, v in config.fields.items()} if config.fields else None
-        items = load_benchmarks(keys.benchmark_paths(config, plan.base), fields)
-        index = build_index(items, config.ngram, config.near_ngram)
-        root.mkdir(parents=True, exist_ok=True)
-        tmp = root / "index.tmp"
-        with ds.writing(root):
-            index.save(tmp)
-            ds.commit_file(tmp, root / "index.bin")
-        sha256, size = ds.file_sha256(root / "index.bin")
-        coverage = [c._asdict() for c in index.coverage()]
-        about = {
-            "key": stage.need,
-            "sha256": sha256,
-            "bytes": size,
-            "digest": index.digest,
-            "coverage": coverage,
-        }
-        ds.write_json(root / "manifest.json", about)
-    return _artefact(root, "index.bin")
-
-
-def _artefact(root: Path, name: str) -> Artefact:
-    about = orjson.loads((root / "manifest.json").read_bytes())
-    if ds.file_sha256(root / name) != (about["sha256"], about["bytes"]):
-        msg = f"{root / name}: not the file that its manifest describes; delete {root} and run again"
-        raise InputError(msg)
-    return Artefact(str(root / name), about.get("digest", about["sha256"]))
 
 
 def close_map(task: Task, one: Pass, reports: list[dict[str, Any]]) -> dict[str, Any]:

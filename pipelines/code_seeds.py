@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from filters.errors import InputError
-from pipelines import dataset as ds
 from pipelines import keys
-from pipelines.inputs import resolve
-from pipelines.plan import KEY_CHARS, Plan, PlannedStage
-from pipelines.progress import Events
 from pipelines.recipe import CodeStage
 from pipelines.sources import seed_rows
 
@@ -20,28 +15,11 @@ if TYPE_CHECKING:
     from filters.code_model import Seed
 
 
-def prepare_code_model(plan: Plan, stage: PlannedStage, events: Events) -> Path:
-    """The folder with model.json and its manifest, made once for each key."""
+def train_code_model(config: CodeStage, base: Path, path: Path) -> None:
+    """Trains the model of a code stage on its seeds, and writes it."""
     from filters.code_model import save_model, train_code
 
-    config = stage.config
-    assert isinstance(config, CodeStage)
-    assert stage.need is not None
-    root = plan.work / f"model-{stage.name}-{stage.need[:KEY_CHARS]}"
-    if (root / "manifest.json").exists():
-        return root
-    tmp = root / "model.tmp"
-    with ds.writing(root):
-        root.mkdir(parents=True, exist_ok=True)
-        if config.model is not None:
-            shutil.copyfile(resolve(config.model, plan.base)[0], tmp)
-        else:
-            events.note("training the classifier of source code")
-            save_model(train_code(list(read_seeds(config, plan.base))), tmp)
-        ds.commit_file(tmp, root / "model.json")
-    sha256, size = ds.file_sha256(root / "model.json")
-    ds.write_json(root / "manifest.json", {"key": stage.need, "sha256": sha256, "bytes": size})
-    return root
+    save_model(train_code(list(read_seeds(config, base))), path)
 
 
 def read_seeds(config: CodeStage, base: Path) -> Iterator[Seed]:

@@ -127,7 +127,7 @@ def inventory(recipe: Recipe, base: Path, cache: Path | None = None) -> list[Inp
 def digested(files: Iterable[tuple[str, str, Path]], cache: Path | None = None) -> list[InputFile]:
     """The files (source, name, path) with digests of their bytes.
 
-    `cache` remembers digests by path, size and time of change, so that a second build does not read all input again.
+    `cache` remembers digests by path, size and times of change, so that a second build does not read all input again.
     """
     known = _load_cache(cache)
     found = [_input_file(source, name, path, known) for source, name, path in files]
@@ -150,7 +150,8 @@ def unread_files(recipe: Recipe, base: Path, files: Sequence[InputFile]) -> list
 def _input_file(source: str, name: str, path: Path, known: dict[str, str]) -> InputFile:
     try:
         stat = path.stat()
-        mark = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}"
+        # the time of the last change of any kind, too: a copy that keeps times can bring other bytes of the same size
+        mark = f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ctime_ns}"
         if mark not in known:
             known[mark] = file_digest(path)
     except OSError as error:
@@ -166,6 +167,17 @@ def file_digest(path: Path) -> str:
         while chunk := file.read(_READ):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def check_unchanged(file: InputFile) -> None:
+    """Raises InputError where a file that was just read is not the one that the recipe was planned on."""
+    try:
+        same = file_digest(Path(file.path)) == file.digest
+    except OSError:
+        same = False
+    if not same:
+        msg = f"source {file.source!r}: {file.path}: changed or went while the build ran; leave it alone, and run again"
+        raise InputError(msg)
 
 
 def _load_cache(cache: Path | None) -> dict[str, str]:

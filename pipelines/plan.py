@@ -109,13 +109,14 @@ def plan_of(recipe: Recipe, base: Path, out: Path, files: Sequence[InputFile], u
 def _planned_stages(recipe: Recipe, base: Path, files: Sequence[InputFile]) -> list[PlannedStage]:
     planned = [PlannedStage(INGEST, keys.ingest_key(recipe, files))]
     for config in recipe.stages:
-        need = _need(config, base, recipe.seed)
+        need = need_of(config, base, recipe.seed)
         key = keys.stage_key(config, planned[-1].key, {"artefact": need} if need else {})
         planned.append(PlannedStage(stage_name(config), key, config, need))
     return planned
 
 
-def _need(config: Stage, base: Path, seed: int) -> str | None:
+def need_of(config: Stage, base: Path, seed: int) -> str | None:
+    """Key of the model or index that a stage uses, from the bytes of the files as they are now."""
     if isinstance(config, RecallStage):
         return keys.model_key(config, base, seed)
     if isinstance(config, CodeStage):

@@ -25,7 +25,7 @@ from datatrove.pipeline.filters.base_filter import BaseFilter
 from filters.errors import AccountingError, UsageError
 from pipelines import dataset as ds
 from pipelines.decisions import Artefact
-from pipelines.inputs import InputFile
+from pipelines.inputs import InputFile, check_unchanged
 from pipelines.recipe import DatatroveStage, Source, Stage
 from pipelines.reduces import REDUCTIONS
 from pipelines.sources import Rejected, read_file
@@ -278,6 +278,7 @@ class MapTask:
                     recorder.write(record.doc)
                 else:
                     yield record
+            check_unchanged(file)  # behind the reading, and before the commit: a file may change in between
 
 
 def _enter(stream: Iterator[Document], meter: _Meter) -> Iterator[Document]:
