@@ -100,6 +100,18 @@ def test_siblings_can_be_duplicates(tmp_path: Path) -> None:
     assert dedup(source, "--sibling-tokens", 0)["documents"]["removed"] == 1
 
 
+def test_the_estimate_can_be_the_proof(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    """Signatures in the place of shingles: less on disk, the same pair."""
+    source = write(tmp_path / "a.jsonl", rows)
+    dedup(source, "--proof", "signature", "--out", tmp_path / "out")
+    table = pq.read_table(tmp_path / "out" / "clusters.parquet").to_pylist()
+
+    assert [one["kept"] for one in table if one["id"] == "near"] == ["d0000"]
+    assert {
+        len(proof) for proof in pq.read_table(tmp_path / "out" / "signatures" / "000000.parquet")["proof"].to_pylist()
+    } == {448}
+
+
 def test_priority_then_quality_then_id(tmp_path: Path) -> None:
     """Of equal rows that of the first input stays, whatever its name, then the best, then the least id."""
     text = {"text": "the same words in every row of these files"}

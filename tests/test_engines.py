@@ -23,7 +23,8 @@ from pipelines.engine import Engine, InlineEngine, decide, make_engine
 from pipelines.plan import make_plan
 from pipelines.recipe import ExactDedupStage, MinhashDedupStage
 from pipelines.recipe_file import load_recipe
-from pipelines.stage import StageSpec, save_table
+from pipelines.stage import StageSpec
+from pipelines.tables import save_table
 
 pytest.importorskip("pyspark", reason="the spark extra is not installed")
 
@@ -128,7 +129,7 @@ def documents() -> list[Document]:
     ("name", "config"),
     [
         ("exact_dedup", ExactDedupStage(stage="exact_dedup")),
-        ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup")),
+        ("minhash_dedup", MinhashDedupStage(stage="minhash_dedup", proof="signature")),
         (
             "minhash_dedup",
             MinhashDedupStage(stage="minhash_dedup", bands=56, rows=2, threshold=0.7, band_cap=2, band_hubs=1),
