@@ -8,6 +8,7 @@ again: a number that was computed a second time could be another.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,21 @@ from pipelines.paragraph_reduce import repeated
 from pipelines.recipe import ExactDedupStage, MinhashDedupStage, ParagraphDedupStage
 
 Batches = Iterator[pa.RecordBatch]
-Frames = Any  # the module pyspark.sql.functions and its Window, which only the adapter imports
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """What the answers need of pyspark, which only the adapter imports; `sent` makes a function one for workers."""
+
+    functions: Any
+    Window: Any
+    sent: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]
+
 
 _RANK = ["priority", "minus_quality", "id", "key"]
 
 
-def exact(frame: Any, _: ExactDedupStage, sql: Frames, _scratch: Path) -> Reduced:
+def exact(frame: Any, _: ExactDedupStage, sql: Sql, _scratch: Path) -> Reduced:
     """See `dedup_decide.exact_decision`."""
     f, window = sql.functions, sql.Window
     frame = frame.selectExpr("*", "-quality AS minus_quality")
@@ -52,7 +62,7 @@ def rows_of(table: pa.Table) -> Iterator[tuple[Any, ...]]:
     return zip(*(c.to_pylist() for c in table.columns), strict=True)
 
 
-def minhash(frame: Any, config: MinhashDedupStage, sql: Frames, scratch: Path) -> Reduced:
+def minhash(frame: Any, config: MinhashDedupStage, sql: Sql, scratch: Path) -> Reduced:
     """See `dedup_decide.minhash_decision`."""
     return _Near(frame, config, sql, scratch).reduced()
 
@@ -60,8 +70,9 @@ def minhash(frame: Any, config: MinhashDedupStage, sql: Frames, scratch: Path) -
 class _Near:
     """The steps of the search for near duplicates, and the frames that they share."""
 
-    def __init__(self, frame: Any, config: MinhashDedupStage, sql: Frames, scratch: Path) -> None:
+    def __init__(self, frame: Any, config: MinhashDedupStage, sql: Sql, scratch: Path) -> None:
         self._config, self._f, self._window, self._scratch = config, sql.functions, sql.Window, scratch
+        self._sent = sql.sent
         self._spark = frame.sparkSession
         held = frame.where("bands IS NOT NULL").selectExpr("*", "-quality AS minus_quality")
         order = held.select("key", "id", "template", "content", *_RANK[:2]).orderBy(*_RANK)
@@ -116,7 +127,7 @@ class _Near:
                     }
                 )
 
-        rows = self._documents.select("n", "bands").mapInArrow(banded, "n long, band int, bucket long")
+        rows = self._documents.select("n", "bands").mapInArrow(self._sent(banded), "n long, band int, bucket long")
         by_rank = self._window.partitionBy("band", "bucket").orderBy("n")
         placed = rows.withColumn("p", f.row_number().over(by_rank) - 1).withColumn("before", f.lag("n").over(by_rank))
         several = self._kept("buckets", placed)
@@ -146,13 +157,13 @@ class _Near:
                 columns = [*batch.columns[:2], pa.array(scores), batch.column(2)]
                 yield pa.record_batch(columns, ["a", "b", "score", "sibling"])
 
-        return told.mapInArrow(score, "a long, b long, score double, sibling boolean")
+        return told.mapInArrow(self._sent(score), "a long, b long, score double, sibling boolean")
 
     def _fates(self, edges: Any) -> Any:
         """(n, cluster, keeper, score) of each document that has an edge."""
         roots = self._components(edges)
         grouped = edges.join(roots.selectExpr("n AS a", "cluster"), "a").groupBy("cluster")
-        return grouped.applyInArrow(decide_cluster, "n long, cluster long, keeper long, score double")
+        return grouped.applyInArrow(self._sent(decide_cluster), "n long, cluster long, keeper long, score double")
 
     def _components(self, edges: Any) -> Any:
         """(n, cluster): each document with an edge, and the best of its component.
@@ -229,12 +240,12 @@ def decide_cluster(table: pa.Table) -> pa.Table:
     )
 
 
-def paragraphs(frame: Any, config: ParagraphDedupStage, sql: Frames, _scratch: Path) -> Reduced:
+def paragraphs(frame: Any, config: ParagraphDedupStage, sql: Sql, _scratch: Path) -> Reduced:
     """See `paragraph_reduce.paragraph_decision`."""
     f = sql.functions
     counts = frame.select(f.explode("paragraphs").alias("paragraph")).groupBy("paragraph").agg(f.count("*").alias("n"))
     return repeated(rows_of(counts.where(f.col("n") >= config.min_pages).toArrow()))
 
 
-Answer = Callable[[Any, Any, Frames, Path], Reduced]
+Answer = Callable[[Any, Any, Sql, Path], Reduced]
 ANSWERS: dict[str, Answer] = {"exact_dedup": exact, "minhash_dedup": minhash, "paragraph_dedup": paragraphs}
