@@ -90,6 +90,7 @@ def test_constraints_pin_every_dependency_and_name_no_host() -> None:
     assert names - pinned == set()
 
 
+@pytest.mark.timeout(900)  # it downloads all dependencies, and compiles every kernel that a build needs
 def test_the_wheel_works_alone(tmp_path: Path) -> None:
     """Built, checked for its four packages, installed in a fresh environment without extras: --help and plan work."""
     run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, REPOSITORY)
