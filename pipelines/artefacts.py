@@ -18,6 +18,7 @@ from pipelines import dataset as ds
 from pipelines import keys
 from pipelines.code_seeds import train_code_model
 from pipelines.decisions import Artefact
+from pipelines.files import UNFINISHED
 from pipelines.inputs import resolve
 from pipelines.plan import KEY_CHARS, Plan, PlannedStage, need_of
 from pipelines.progress import Events
@@ -44,9 +45,9 @@ def _made(plan: Plan, stage: PlannedStage, kind: str, name: str, make: Callable[
     assert stage.config is not None
     root = plan.work / f"{kind}-{stage.name}-{stage.need[:KEY_CHARS]}"
     if not (root / "manifest.json").exists():
-        tmp = root / f"{kind}.tmp"
+        tmp = root / UNFINISHED / name
         with ds.writing(root):
-            root.mkdir(parents=True, exist_ok=True)
+            tmp.parent.mkdir(parents=True, exist_ok=True)
             facts = make(tmp)
             if need_of(stage.config, plan.base, plan.recipe.seed) != stage.need:
                 msg = f"stage {stage.name!r}: the files of its {kind} changed while the build ran; run it again"

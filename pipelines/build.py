@@ -22,6 +22,7 @@ from pipelines import dedup_decide, keys
 from pipelines.artefacts import prepare
 from pipelines.decisions import Artefact
 from pipelines.engine import Engine
+from pipelines.files import sweep
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
 from pipelines.reduces import REDUCTIONS
@@ -52,6 +53,7 @@ class Build:
         with locked(self.plan.out):
             if found := finished(self.plan):
                 return {**found, "fresh": False}
+            sweep(self.plan.out)
             started = time.perf_counter()
             engine = self.engine()
             try:
@@ -109,7 +111,6 @@ class Build:
             self._close_reduce(engine, one, task, reports) if one.kind == "reduce" else close_map(task, one, reports)
         )
         costs = [orjson.loads((task.out / "cost" / f"{r:05d}.json").read_bytes()) for r in range(task.ranks)]
-        shutil.rmtree(task.out / "_tmp", ignore_errors=True)
         done = {**extra, "cost": merge_costs(costs, time.perf_counter() - started)}
         for stage in one.stages:
             ds.write_bytes(self.plan.work / "stages" / stage.key[:KEY_CHARS], stage.key.encode())
@@ -130,7 +131,8 @@ class Build:
     def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
         totals = check_accounts(results)
         out, last = self.plan.out, results[-1]["pass"]
-        (out / "manifest.json").unlink(missing_ok=True)
+        for stale in ("manifest.json", "report.html", "report.json"):  # a report of other bytes must not outlive a kill
+            (out / stale).unlink(missing_ok=True)
         datasets = {}
         for name, (kind, schema) in {**PUBLIC, EVIDENCE: (EVIDENCE, ds.EVIDENCE)}.items():
             folders = [last] if kind == "kept" else [r["pass"] for r in results]
@@ -163,6 +165,7 @@ class Build:
             "passes": [self._pass_entry(p) for p in self.plan.passes],
             "versions": versions(),
         }
+        sweep(out)
         ds.write_json(out / "recipe.json", self.plan.recipe.model_dump(mode="json"))
         ds.write_json(out / "manifest.json", manifest)
         return manifest

@@ -1,13 +1,17 @@
 """The `local` engine: datatrove's executor on a pool of our own.
 
 datatrove's own pool hangs for ever when a worker is killed, and skips by rank number whatever the configuration. Here a
-dead worker breaks the pool, the pool is made anew, and ranks without a marker are done again.
+dead worker breaks the pool, the pool is made anew, and ranks without a marker are done again. When the driver is
+killed, its workers end at once: Python's own would wait for work for ever, or write on beside the next run.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 import tempfile
+import threading
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -23,7 +27,7 @@ from pipelines.dedup_decide import Reduced
 from pipelines.engine import Progress, decide, totals_of
 from pipelines.stage import StageSpec, Task, marker
 
-MAX_POOLS = 4  # a rank that kills its worker this often is not unlucky
+MAX_POOLS = 4  # that break one after the other without a rank done: those ranks are not unlucky
 PRELOADED = ["pipelines.stage", "pipelines.engine_datatrove"]
 
 
@@ -39,6 +43,18 @@ class _RankExecutor(LocalPipelineExecutor):
     def run_rank(self, rank: int) -> None:
         """One rank, logged where datatrove logs."""
         self._run_for_rank(rank, local_rank=1)
+
+
+def _end_with_driver() -> None:
+    """Kills this worker when the process that made it is gone, in mid-rank or waiting; runs in each worker first."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+
+    def watch() -> None:
+        driver.join()
+        os.kill(os.getpid(), signal.SIGKILL)  # what it was writing is swept by the next run
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _run_in_worker(task: Task, rank: int, logging_dir: str) -> int:
@@ -60,22 +76,26 @@ class LocalEngine:
         self._logs = tempfile.TemporaryDirectory(prefix="mathcorpus-")
 
     def run(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
-        """Runs the ranks; those of a worker that died are done again, up to MAX_POOLS times."""
-        left = list(ranks)
-        for _ in range(MAX_POOLS):
+        """Runs the ranks; those of a worker that died are done again, until MAX_POOLS pools in turn did none."""
+        left, broken = list(ranks), 0
+        while left:
+            before = len(left)
             try:
                 self._run_once(task, left, progress)
             except BrokenProcessPool:
                 self._drop_pool()
             left = [r for r in left if not marker(task.out, r).exists()]
-            if not left:
-                return
-        msg = f"{task.out}: ranks {left} killed their worker {MAX_POOLS} times; for want of memory? Try fewer --workers"
-        raise MathcorpusError(msg)
+            broken = broken + 1 if len(left) == before else 0
+            if broken:  # those that were running come last, so that a deadly rank does not keep the others from theirs
+                left = left[self.workers :] + left[: self.workers]
+            if broken == MAX_POOLS:
+                why = f"killed their worker {broken} times; for want of memory? Try fewer --workers"
+                msg = f"{task.out}: ranks {sorted(left)} {why}"
+                raise MathcorpusError(msg)
 
     def _run_once(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, mp_context=self._context)
+            self._pool = ProcessPoolExecutor(self.workers, self._context, _end_with_driver)
         futures: list[Future[int]] = []
         try:
             futures += [self._pool.submit(_run_in_worker, task, r, self._logs.name) for r in ranks]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import uuid
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,9 @@ from typing import Any
 import orjson
 
 from filters.errors import OutputError
+
+UNFINISHED = "_tmp"  # folders of files that are being written
+_HALF = re.compile(r"\..+\.[0-9a-f]{32}")  # names of small files that are being written
 
 
 class writing:  # noqa: N801 - reads as a statement
@@ -63,6 +68,16 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON with sorted keys, atomically."""
     write_bytes(path, orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
+
+
+def sweep(root: Path) -> None:
+    """Deletes what killed writers left below a folder that no other run is using."""
+    for folder, below, names in os.walk(root):
+        if UNFINISHED in below:
+            below.remove(UNFINISHED)
+            shutil.rmtree(Path(folder, UNFINISHED), ignore_errors=True)
+        for name in filter(_HALF.fullmatch, names):
+            Path(folder, name).unlink(missing_ok=True)
 
 
 def encodable(value: Any) -> Any:

@@ -48,11 +48,19 @@ Records = Iterator[Document | Rejected]
 
 
 def read_file(source: Source, file: InputFile, skipped: Counter[str]) -> Records:
-    """Documents and rejected records of one input file, in its order; `skipped` counts records of other kinds."""
+    """Documents and rejected records of one input file, in its order; `skipped` counts records of other kinds.
+
+    Raises InputError where the file is gone or cannot be read.
+    """
     if file.size == 0:
         yield Rejected(_document(source, file.origin), "empty_file")
         return
-    yield from _READERS[source.format](source, file, skipped)
+    try:
+        yield from _READERS[source.format](source, file, skipped)
+    except OSError as error:
+        why = f"cannot be read ({error.strerror or error}); bring it back or leave it out"
+        msg = f"source {source.name!r}: {file.path}: {why}"
+        raise InputError(msg) from error
 
 
 def _document(source: Source, origin: str, text: str = "", **metadata: Any) -> Document:

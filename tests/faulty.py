@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,3 +37,49 @@ class Fails:
     def run(self, rank: int) -> None:
         msg = f"rank {rank} cannot be done; mend it"
         raise UsageError(msg)
+
+
+@dataclass(frozen=True)
+class KillsOnce:
+    """A task of which each rank kills its worker the first time."""
+
+    out: Path
+    ranks: int
+
+    def run(self, rank: int) -> None:
+        once = self.out / f"killed-{rank}"
+        if not once.exists():
+            once.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        (self.out / "ranks").mkdir(exist_ok=True)
+        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
+
+
+@dataclass(frozen=True)
+class AlwaysKills:
+    """A task of which rank 1 always kills its worker."""
+
+    out: Path
+    ranks: int = 3
+
+    def run(self, rank: int) -> None:
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        (self.out / "ranks").mkdir(exist_ok=True)
+        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
+
+
+@dataclass(frozen=True)
+class WritesOn:
+    """A task that writes lines for a minute."""
+
+    out: Path
+    ranks: int = 1
+
+    def run(self, rank: int) -> None:
+        until = time.monotonic() + 60
+        with (self.out / "lines").open("a") as file:
+            while time.monotonic() < until:
+                file.write("line\n")
+                file.flush()
+                time.sleep(0.01)
