@@ -4,7 +4,8 @@
     ├── UsageError          wrong use, recipe or input: exit code 2
     │   ├── RecipeError     a recipe that does not validate
     │   ├── InputError      an input that is missing, unreadable or of another shape than was said
-    │   └── OutputError     a place that cannot be written (full, read-only, in use)
+    │   ├── OutputError     a place that cannot be written (full, read-only, in use)
+    │   └── MemoryLimitError  a worker that needs more memory than it was allowed
     ├── GateError           a gate that the caller asked for did not hold: exit code 3
     └── AccountingError     rows in differ from rows kept + removed: a bug of ours, exit code 1
 
@@ -36,6 +37,10 @@ class InputError(UsageError):
 
 class OutputError(UsageError):
     """A place that cannot be written: full, read-only, or in use."""
+
+
+class MemoryLimitError(UsageError):
+    """A worker that needs more memory than the caller allowed."""
 
 
 class GateError(MathcorpusError):

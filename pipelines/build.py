@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from pipelines.files import sweep
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
 from pipelines.reduces import REDUCTIONS
-from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker, missing_ranks, save_table
+from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker, missing_ranks
+from pipelines.tables import save_table
 
 PUBLIC = {
     "corpus": ("kept", ds.DOCUMENTS),
@@ -47,9 +48,11 @@ class Build:
     plan: Plan
     engine: Callable[[], Engine]
     events: Events = field(default_factory=Events)
+    memory_mb: int | None = None  # that a worker may hold
 
     def run(self) -> dict[str, Any]:
         """The build's manifest. Does nothing that is done; `manifest["fresh"]` says whether anything was."""
+        self.plan = replace(self.plan, out=self.plan.out.absolute())  # workers have working folders of their own
         with locked(self.plan.out):
             if found := finished(self.plan):
                 return {**found, "fresh": False}
@@ -85,11 +88,11 @@ class Build:
             assert current is not None
             [stage] = one.stages
             before = tuple(self._spec(earlier, pending) for earlier, _ in pending.values())
-            return KeyTask(out, self._spec(stage, {}), current, before)
+            return KeyTask(out, self._spec(stage, {}), current, before, self.memory_mb)
         specs = tuple(self._spec(s, pending) for s in one.stages if s.config is not None)
         if current is None:
-            return MapTask(out, specs, tuple(self.plan.recipe.sources), self.plan.groups)
-        return MapTask(out, specs, source=current)
+            return MapTask(out, specs, tuple(self.plan.recipe.sources), self.plan.groups, memory_mb=self.memory_mb)
+        return MapTask(out, specs, source=current, memory_mb=self.memory_mb)
 
     def _spec(self, stage: PlannedStage, pending: Pending) -> StageSpec:
         assert stage.config is not None

@@ -64,13 +64,15 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as J
 @_RECIPE
 @click.option(
     "--engine",
-    type=click.Choice(["local", "inline", "spark"]),
+    type=click.Choice(["local", "inline", "spark", "slurm"]),
     default="local",
     show_default=True,
     help="What runs it.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes at a time.  [default: cores of this machine]")
+@click.option("--worker-memory", type=click.IntRange(1), metavar="MB", help="End with an error if a worker holds more.")
 @click.option("--master", help="Spark master.  [default: local[WORKERS,4]]")
+@click.option("--slurm", multiple=True, metavar="NAME=VALUE", help="Option of sbatch: partition=cpu, mem=8G, …")
 @_OUT
 @_SET
 @_JSON
@@ -78,7 +80,9 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     recipe: Path,
     engine: str,
     workers: int | None,
+    worker_memory: int | None,
     master: str | None,
+    slurm: tuple[str, ...],
     out: Path | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -93,6 +97,7 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
       mathcorpus build examples/quickstart/recipe.yaml
       mathcorpus build examples/real.yaml --set data=/data/raw --workers 8 --out out/real
       mathcorpus build recipe.yaml --engine spark --master spark://host:7077
+      mathcorpus build recipe.yaml --engine slurm --workers 200 --slurm partition=cpu --slurm time=04:00:00
     """
     from pipelines.audit.report import write_report
     from pipelines.build import Build
@@ -101,7 +106,7 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
 
     plan = _plan(recipe, out, settings)
     count = workers or _cores()
-    run = Build(plan, lambda: make_engine(engine, count, master), Bars(quiet=as_json))
+    run = Build(plan, lambda: make_engine(engine, count, master, slurm), Bars(quiet=as_json), worker_memory)
     manifest = run.run()
     if manifest["fresh"] or not (plan.out / "report.html").exists():
         write_report(plan.out)
@@ -123,8 +128,22 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
 @_RECIPE
 @_OUT
 @_SET
+@click.option(
+    "--sample",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Build so much of the input to tell costs.",
+)
+@click.option("--cores", type=click.IntRange(1), help="Cores to tell costs for.  [default: cores of this machine]")
 @_JSON
-def plan(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+def plan(
+    recipe: Path,
+    out: Path | None,
+    settings: tuple[str, ...],
+    sample: float | None,
+    cores: int | None,
+    as_json: bool,
+) -> None:
     """Print what a build would do: its stages, their keys, and what is reused.
 
     \b
@@ -132,12 +151,20 @@ def plan(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: boo
     run     it has not run with this configuration and input
     again   it has not changed, but its output was not kept and a stage behind it changed
 
+    With --sample the records that a digest of the seed chooses are built into a temporary folder, and time, memory and
+    disk of the whole are told stage by stage, with the error on the last build where there is one.
+
     \b
-    Example:
+    Examples:
       mathcorpus plan examples/quickstart/recipe.yaml
+      mathcorpus plan recipe.yaml --sample 0.01 --cores 64
     """
+    if cores and sample is None:
+        msg = "--cores: only with --sample, which measures what a core does"
+        raise UsageError(msg)
     made = _plan(recipe, out, settings)
     states = made.states()
+    found = _estimate(made, sample, cores or _cores(), as_json) if sample else None
     if as_json:
         stages = [{"name": s.name, "key": s.key, "state": state} for s, state in states]
         size = sum(f.size for f in made.files)
@@ -148,6 +175,7 @@ def plan(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: boo
                 "bytes": size,
                 "ranks": len(made.groups),
                 "stages": stages,
+                **({"estimate": found} if found else {}),
             }
         )
         return
@@ -157,6 +185,17 @@ def plan(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: boo
         click.echo(f"  {len(made.unread)} files are taken by no source: {', '.join(made.unread[:3])}, …")
     for stage, state in states:
         click.echo(f"  {state:7} {stage.name:16} {stage.key[:16]}")
+    if found:
+        from pipelines.plan_estimate import in_words
+
+        click.echo(in_words(found))
+
+
+def _estimate(made: Plan, share: float, cores: int, quiet: bool) -> dict[str, Any]:
+    from pipelines.plan_estimate import estimate
+    from pipelines.progress import Bars
+
+    return estimate(made, share, cores, Bars(quiet=quiet))
 
 
 @main.command(context_settings=SETTINGS)

@@ -275,9 +275,10 @@ def open_shard(root: Path, shard: Shard) -> pq.ParquetFile:
 def read_documents(root: Path, shard: Shard) -> Iterator[Document]:
     """Documents of a shard, in order; typed columns and metadata in `Document.metadata`."""
     with open_shard(root, shard) as file:
-        for batch in file.iter_batches(batch_size=READ_ROWS):
-            for row in batch.to_pylist():
-                yield row_to_document(row)
+        for group in range(file.num_row_groups):  # a batch over several groups holds as many times BYTES_PER_GROUP
+            for batch in file.iter_batches(batch_size=READ_ROWS, row_groups=[group]):
+                for row in batch.to_pylist():
+                    yield row_to_document(row)
 
 
 def row_to_document(row: dict[str, Any]) -> Document:

@@ -48,7 +48,7 @@ class MinhashSignatures(PipelineStep):
         """The documents, as they came."""
         import pyarrow as pa
 
-        from pipelines.stage import write_table
+        from pipelines.tables import write_table
 
         config = MinhashDedupStage(stage="minhash_dedup", **self.settings)
         tables: list[pa.Table] = [MINHASH_KEYS.empty_table()]
@@ -77,7 +77,7 @@ def find_duplicates(folder: str | Path) -> int:
     """Decides over all signatures; the number of documents to remove. InputError where those of a task are missing."""
     from tempfile import TemporaryDirectory
 
-    from pipelines.stage import save_table
+    from pipelines.tables import save_table
 
     root = Path(folder)
     reports = [orjson.loads(path.read_bytes()) for path in sorted((root / "ranks").glob("*.json"))]

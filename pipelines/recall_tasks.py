@@ -49,7 +49,8 @@ from pipelines.recall_stats import (
     count_prefixes,
     histogram,
 )
-from pipelines.stage import finish, write_table
+from pipelines.stage import finish
+from pipelines.tables import write_table
 
 MARKS = pa.schema([("caught", pa.bool_()), ("ever", pa.bool_())], metadata={"mathcorpus": "recall-marks-1"})
 

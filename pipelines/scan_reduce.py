@@ -22,7 +22,8 @@ from datatrove.data import Document
 from decontam.match import DecontaminationParams, scan_batch
 from decontam.step import PROFILES, Decontaminate, open_index
 from decontam.stock import demote, match_of, stock_ngrams
-from pipelines.dataset import Dataset, open_shard
+from filters.errors import AccountingError
+from pipelines.dataset import ROWS_PER_GROUP, Dataset, open_shard
 from pipelines.decisions import KEY_BYTES, document_key
 from pipelines.dedup_decide import Reduced
 from pipelines.dedup_reduce import Tables
@@ -77,21 +78,37 @@ def _stock(root: str, digest: str) -> frozenset[int]:  # noqa: ARG001 - the dige
 class ApplyScans(Decontaminate):
     """Removes and reports documents by what the Reduce found in them; no text is matched again.
 
-    Documents must come in the ranks in which they were scanned, as the map behind a Reduce has them.
+    Documents must come in the ranks and the order in which they were scanned, as the map behind a Reduce has them.
     """
 
     def __init__(self, config: DecontaminateStage, index: Artefact, decision: Artefact) -> None:
         super().__init__(index.path, index.digest, rule(config), batch_size=1, actions=PROFILES[config.profile])
         self.decision = decision
-        self._matches: dict[bytes, bytes] = {}
+        self._scanned: Iterator[tuple[bytes, bytes]] = iter(())
+        self._next: tuple[bytes, bytes] | None = None
 
     def run(self, data: Iterable[Document], rank: int = 0, world_size: int = 1) -> Iterator[Document]:
         """The documents that stay, in order."""
+        self._scanned = self._read(rank)
+        self._next = next(self._scanned, None)
+        yield from super().run(data, rank, world_size)
+        if self._next is not None:
+            msg = f"{self.decision.path}: rank {rank}: a document that was scanned did not come again, or out of order"
+            raise AccountingError(msg)
+
+    def _read(self, rank: int) -> Iterator[tuple[bytes, bytes]]:
         scanned = Dataset.load(Path(self.decision.path) / "keys")
         with open_shard(scanned.root, scanned.shards[rank]) as file:
-            columns = file.read(["key", "matches"])
-        self._matches = dict(zip(columns["key"].to_pylist(), columns["matches"].to_pylist(), strict=True))
-        yield from super().run(data, rank, world_size)
+            for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=["key", "matches"]):
+                yield from zip(batch["key"].to_pylist(), batch["matches"].to_pylist(), strict=True)
+
+    def _matches(self, doc: Document) -> bytes:
+        """What was found in the document, as JSON; it is the next that was scanned, or nothing was found in it."""
+        if self._next is None or self._next[0] != document_key(doc):
+            return b"[]"
+        found = self._next[1]
+        self._next = next(self._scanned, None)
+        return found
 
     def filter_batch(self, batch: Sequence[Document]) -> list[bool | tuple[bool, str]]:
         """True or (False, reason) for each document; those with matches get their evidence."""
@@ -99,7 +116,7 @@ class ApplyScans(Decontaminate):
         stock = _stock(str(Path(self.decision.path) / "decision"), self.decision.digest)
         results: list[bool | tuple[bool, str]] = []
         for doc in batch:
-            stored = orjson.loads(self._matches.get(document_key(doc), b"[]"))
+            stored = orjson.loads(self._matches(doc))
             matches = demote(map(match_of, stored), stock)
             results.append(self._verdict(index, doc, matches) if matches else True)
         return results

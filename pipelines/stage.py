@@ -9,15 +9,12 @@ from __future__ import annotations
 import importlib
 import resource
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
@@ -26,9 +23,11 @@ from filters.errors import AccountingError, UsageError
 from pipelines import dataset as ds
 from pipelines.decisions import Artefact
 from pipelines.inputs import InputFile, check_unchanged
+from pipelines.memory import memory_limit
 from pipelines.recipe import DatatroveStage, Source, Stage
 from pipelines.reduces import REDUCTIONS
 from pipelines.sources import Rejected, read_file
+from pipelines.tables import write_tables
 
 INGEST = "ingest"
 DEFAULT_THRESHOLD = 0.5  # of a kind of source that the recipe does not name
@@ -218,6 +217,7 @@ class MapTask:
     sources: tuple[Source, ...] = ()
     files: tuple[tuple[InputFile, ...], ...] = ()
     source: ds.Dataset | None = None
+    memory_mb: int | None = None  # a rank may hold
 
     @property
     def ranks(self) -> int:
@@ -226,6 +226,10 @@ class MapTask:
 
     def run(self, rank: int) -> None:
         """Does one rank and commits it; AccountingError where documents in are not kept + removed."""
+        with memory_limit(self.memory_mb, f"{self.out}: rank {rank}"):
+            self._run(rank)
+
+    def _run(self, rank: int) -> None:
         started = time.perf_counter(), time.process_time()
         name = f"{rank:05d}.parquet"
         writers = {kind: ds.ShardWriter(self.out / kind, name, schema) for kind, schema in KINDS.items()}
@@ -309,6 +313,7 @@ class KeyTask:
     stage: StageSpec
     source: ds.Dataset
     pending: tuple[StageSpec, ...] = ()
+    memory_mb: int | None = None  # a rank may hold
 
     @property
     def ranks(self) -> int:
@@ -317,15 +322,18 @@ class KeyTask:
 
     def run(self, rank: int) -> None:
         """Writes the keys of one shard and commits them."""
+        with memory_limit(self.memory_mb, f"{self.out}: rank {rank}"):
+            self._run(rank)
+
+    def _run(self, rank: int) -> None:
         started = time.perf_counter(), time.process_time()
         stage, reduction = self.stage, REDUCTIONS[self.stage.name]
         docs = ds.read_documents(self.source.root, self.source.shards[rank])
         for spec in self.pending:
             for step in build_steps(spec):
                 docs = step.run(docs, rank, self.ranks)
-        tables = [reduction.keys(batch, stage.config, stage.artefact) for batch in _batches(docs)]
-        table = pa.concat_tables([reduction.schema.empty_table(), *tables])
-        shard = write_table(self.out / "keys", f"{rank:05d}.parquet", table)
+        tables = (reduction.keys(batch, stage.config, stage.artefact) for batch in _batches(docs))
+        shard = write_tables(self.out / "keys", f"{rank:05d}.parquet", reduction.schema, tables)
         cost = {self.stage.name: round(time.process_time() - started[1], 4)}
         finish(self.out, rank, {"shards": {"keys": asdict(shard)}}, started, cost)
 
@@ -342,25 +350,6 @@ def _batches(docs: Iterator[Document]) -> Iterator[list[Document]]:
             batch, size = [], 0
     if batch:
         yield batch
-
-
-def write_table(root: Path, name: str, table: pa.Table) -> ds.Shard:
-    """A table as one committed shard."""
-    tmp = root / "_tmp" / f"{name}.{uuid.uuid4().hex}"
-    with ds.writing(root):
-        tmp.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, tmp, compression="zstd", compression_level=ds.ZSTD_LEVEL)
-        digest, size = ds.file_sha256(tmp)
-        ds.commit_file(tmp, root / name)
-    return ds.Shard(name, table.num_rows, size, digest, "0" * 32)
-
-
-def save_table(root: Path, key: str, table: pa.Table) -> ds.Dataset:
-    """A dataset of one shard, for decision tables."""
-    shard = write_table(root, "00000.parquet", table)
-    dataset = ds.Dataset(root, (shard,), key)
-    dataset.save(table.schema)
-    return dataset
 
 
 def finish(out: Path, rank: int, report: dict[str, Any], started: tuple[float, float], cost: dict[str, float]) -> None:

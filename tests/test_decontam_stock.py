@@ -24,7 +24,8 @@ from pipelines.dataset import Dataset
 from pipelines.engine import decide, make_engine
 from pipelines.recipe import DecontaminateStage
 from pipelines.scan_reduce import SCANS, rule
-from pipelines.stage import StageSpec, save_table
+from pipelines.stage import StageSpec
+from pipelines.tables import save_table
 
 RULE = DecontaminationParams(near=False)
 MATCH = Match(item=0, kind="exact", lcs=0.7, ngrams=2, window=(0, 20), span=(0, 90), anchors=(3, 5))

@@ -29,7 +29,7 @@ from pipelines.recall_stats import (
     parents,
     wilson_lower,
 )
-from pipelines.stage import write_table
+from pipelines.tables import write_table
 
 HOST_PATHS = ["a.org/", "a.org/x/", "a.org/x/y/", "b.org/", "b.org/x/"]
 PAGES = st.lists(st.tuples(st.sampled_from(HOST_PATHS), st.integers(0, 4), st.integers(0, 9)), max_size=40)
