@@ -23,7 +23,7 @@ from pipelines.files import writing
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import StageSpec, Task
 
-ENGINES = ("inline", "local", "spark")
+ENGINES = ("inline", "local", "spark", "slurm")
 Progress = Callable[[int], None]  # called with the rank that is done
 
 
@@ -106,8 +106,11 @@ def totals_of(counts: Dataset, by: str, least: int) -> pa.Table:
     return total.filter(pc.greater_equal(total[first], least))
 
 
-def make_engine(name: str, workers: int, master: str | None = None) -> Engine:
+def make_engine(name: str, workers: int, master: str | None = None, slurm: Sequence[str] = ()) -> Engine:
     """The engine of a name; UsageError where its libraries are missing."""
+    if slurm and name != "slurm":
+        msg = f"--slurm {slurm[0]}: only with --engine slurm"
+        raise UsageError(msg)
     if name == "inline":
         return InlineEngine()
     if name == "local":
@@ -118,5 +121,9 @@ def make_engine(name: str, workers: int, master: str | None = None) -> Engine:
         from pipelines.engine_spark import SparkEngine
 
         return SparkEngine(workers, master)
+    if name == "slurm":
+        from pipelines.engine_slurm import SlurmEngine
+
+        return SlurmEngine(workers, slurm)
     msg = f"--engine {name}: no such engine; there are {', '.join(ENGINES)}"
     raise UsageError(msg)
