@@ -1,6 +1,7 @@
 """A standalone Spark cluster on this machine, from pip's pyspark: a master and its workers on loopback.
 
-    python examples/spark-cluster.py start FOLDER [--workers 2] [--cores 1] [--memory 2g]   prints spark://127.0.0.1:PORT
+    python examples/spark-cluster.py start FOLDER [--workers 2] [--cores 1] [--memory 2g]
+    mathcorpus build RECIPE --engine spark --master "$(cat FOLDER/url)"
     python examples/spark-cluster.py stop FOLDER
 
 FOLDER gets the pids, the logs, and the workers' scratch. pip's pyspark has no start-master.sh; the classes are there.
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyspark
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cores", type=int, default=1, help="of each worker  [default: 1]")
     parser.add_argument("--memory", default="2g", help="of each worker  [default: 2g]")
+    parser.add_argument("--path", default="", help="PYTHONPATH of the workers; the driver sends them the code")
     parser.add_argument("--port", type=int, help="of the master  [default: a free one]")
     parser.add_argument("--wait", type=float, default=120, help="seconds until all must be there  [default: 120]")
     given = parser.parse_args()
@@ -56,24 +59,28 @@ def start(given: argparse.Namespace) -> str:
     url = f"spark://{HOST}:{port}"
     master = ["master.Master", "--host", HOST, "--port", str(port), "--webui-port", str(page)]
     worker = ["worker.Worker", "--host", HOST, "--cores", str(given.cores), "--memory", given.memory]
-    pids = {"master": launch(folder, "master", master)}
+    env = {**os.environ, "PYTHONPATH": given.path}
+    pids = {"master": launch(folder, "master", master, env)}
     try:
         wait(page, 0, given.wait)
         for number in range(given.workers):
             name = f"worker-{number}"
-            pids[name] = launch(folder, name, [*worker, "--webui-port", "0", "--work-dir", str(folder / name), url])
+            pids[name] = launch(
+                folder, name, [*worker, "--webui-port", "0", "--work-dir", str(folder / name), url], env
+            )
         wait(page, given.workers, given.wait)
     except BaseException:
         end(pids)
         raise
+    (folder / "url").write_text(url + "\n")
     (folder / "pids.json").write_text(json.dumps({"url": url, "page": page, "pids": pids}))
     return url
 
 
-def launch(folder: Path, name: str, words: list[str]) -> int:
+def launch(folder: Path, name: str, words: list[str], env: Mapping[str, str]) -> int:
     """Starts one daemon with its log in the folder; its pid, since spark-class replaces itself by Java."""
     home = Path(pyspark.__file__).parent
-    env = {**os.environ, "SPARK_HOME": str(home), "SPARK_DAEMON_MEMORY": DAEMON_MEMORY, "SPARK_LOCAL_IP": HOST}
+    env = {**env, "SPARK_HOME": str(home), "SPARK_DAEMON_MEMORY": DAEMON_MEMORY, "SPARK_LOCAL_IP": HOST}
     env["JAVA_HOME"] = java_home() or env.get("JAVA_HOME", "")
     with (folder / f"{name}.log").open("ab") as log:
         command = [str(home / "bin" / "spark-class"), f"{DEPLOY}.{words[0]}", *words[1:]]
