@@ -28,6 +28,7 @@ from pipelines.progress import Events
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker, missing_ranks
 from pipelines.tables import save_table
+from pipelines.trace_index import write_index
 
 PUBLIC = {
     "corpus": ("kept", ds.DOCUMENTS),
@@ -168,6 +169,7 @@ class Build:
             "passes": [self._pass_entry(p) for p in self.plan.passes],
             "versions": versions(),
         }
+        write_index(out)
         sweep(out)
         ds.write_json(out / "recipe.json", self.plan.recipe.model_dump(mode="json"))
         ds.write_json(out / "manifest.json", manifest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,37 +13,52 @@ import pyarrow.parquet as pq
 
 from filters.errors import InputError
 from pipelines.dataset import TYPED, Dataset, read_build
+from pipelines.trace_index import DEDUPS, Index
 
 _SHOWN_CHARS = 200
 _SCORES = ("language", "language_score", "math_score", "quality_score", "tokens")
 
 
-def find_rows(root: Path, column: str, value: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
-    """Rows of a dataset whose column has a value; shards are skipped by their statistics."""
-    rows: list[dict[str, Any]] = []
-    for path in Dataset.load(root).paths():
-        table = pq.read_table(path, columns=columns, filters=pc.field(column) == pa.scalar(value))
-        rows += table.to_pylist()
-    return rows
+class Scan:
+    """Answers as `Index` does, by reading whole datasets; shards are skipped by their statistics."""
+
+    def __init__(self, build: Path) -> None:
+        self.build = build
+
+    def rows(self, name: str, document: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
+        """Rows of a dataset with that id, in order."""
+        rows: list[dict[str, Any]] = []
+        for path in Dataset.load(self.build / name).paths():
+            rows += pq.read_table(path, columns=columns, filters=pc.field("id") == pa.scalar(document)).to_pylist()
+        return rows
+
+    def keeper_rows(self, document: str) -> Iterator[dict[str, Any]]:
+        """Rows of evidence that name the document as the one that was kept."""
+        for table in Dataset.load(self.build / "evidence").tables(["stage", "evidence"]):
+            named = pc.match_substring(table["evidence"], _as_keeper(document))
+            yield from table.filter(pc.and_(pc.is_in(table["stage"], pa.array(DEDUPS)), named)).to_pylist()
 
 
 def trace(build: Path, document: str) -> dict[str, Any]:
     """What happened to a document: its row, its stages in order, why and on what evidence it went.
 
+    Asks the build's index, or scans its datasets where there is none.
+
     Raises InputError where the build has no document of that id.
     """
     manifest = read_build(build)
     columns = ["id", *TYPED, "text"]
-    removed = find_rows(build / "removed", "id", document, [*columns, "stage", "reason", "score"])
-    kept = find_rows(build / "corpus", "id", document, columns)
+    source = Index.of(build) or Scan(build)
+    removed = source.rows("removed", document, [*columns, "stage", "reason", "score"])
+    kept = source.rows("corpus", document, columns)
     if not removed and not kept:
         msg = f"{build}: no document {document!r}; ids are in the column `id` of corpus/ and ledger/"
         raise InputError(msg)
-    evidence = find_rows(build / "evidence", "id", document)
+    evidence = source.rows("evidence", document)
     return {
         "id": document,
         "lives": [_life(row, manifest, evidence) for row in (*kept, *removed)],
-        "similar_removed": _removed_for(build, document),
+        "similar_removed": sum(_as_keeper(document) in row["evidence"] for row in source.keeper_rows(document)),
     }
 
 
@@ -65,14 +81,9 @@ def _life(row: dict[str, Any], manifest: dict[str, Any], evidence: list[dict[str
     }
 
 
-def _removed_for(build: Path, document: str) -> int:
-    """How many documents went because this one was kept in their place."""
-    needle = orjson.dumps({"kept": document})[1:-1].decode()
-    count = 0
-    for table in Dataset.load(build / "evidence").tables(["stage", "evidence"]):
-        dedup = pc.is_in(table["stage"], value_set=pa.array(["exact_dedup", "minhash_dedup"]))
-        count += pc.sum(pc.and_(dedup, pc.match_substring(table["evidence"], needle))).as_py() or 0
-    return count
+def _as_keeper(document: str) -> str:
+    """How evidence of deduplication names the document that was kept."""
+    return orjson.dumps({"kept": document})[1:-1].decode()
 
 
 def in_words(found: dict[str, Any]) -> str:
