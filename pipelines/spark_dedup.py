@@ -36,25 +36,31 @@ class Sql:
 
 
 _RANK = ["priority", "minus_quality", "id", "key"]
+_TOLD: dict[str, Callable[[str], tuple[float | None, dict[str, str]]]] = {  # score and evidence of a reason
+    "duplicate_id": lambda other: (None, {"id": other}),
+    "exact_duplicate": lambda other: (1.0, {"kept": other}),
+    "url_duplicate": lambda other: (None, {"kept": other}),
+}
 
 
 def exact(frame: Any, _: ExactDedupStage, sql: Sql, _scratch: Path) -> Reduced:
     """See `dedup_decide.exact_decision`."""
     f, window = sql.functions, sql.Window
     frame = frame.selectExpr("*", "-quality AS minus_quality")
-    numbered = frame.withColumn("n", f.row_number().over(window.partitionBy("id").orderBy("key")))
-    repeated = numbered.where("n > 1").select("key", "id").toArrow()
-    rows: list[tuple[Any, ...]] = [(k, "duplicate_id", None, {"id": i}) for k, i in rows_of(repeated)]
-    left = numbered.where("n = 1")
-    for column, reason, score in (("content", "exact_duplicate", 1.0), ("url", "url_duplicate", None)):
+    left = frame.withColumn("n", f.row_number().over(window.partitionBy("id").orderBy("key")))
+    gone = left.where("n > 1").selectExpr("key", "id AS other", "'duplicate_id' AS reason")
+    left = left.where("n = 1")
+    for column, reason in (("content", "exact_duplicate"), ("url", "url_duplicate")):
         best_first = window.partitionBy(column).orderBy(*_RANK)
         ranked = left.withColumn("kept", f.first("id").over(best_first)).withColumn(
             "n", f.row_number().over(best_first)
         )
-        gone = ranked.where(f"n > 1 AND {column} IS NOT NULL")
-        rows += [(k, reason, score, {"kept": i}) for k, i in rows_of(gone.select("key", "kept").toArrow())]
+        worse = ranked.where(f"n > 1 AND {column} IS NOT NULL")
+        gone = gone.union(worse.selectExpr("key", "kept AS other", f"'{reason}' AS reason"))
         left = ranked.where(f"n = 1 OR {column} IS NULL").drop("kept")
-    return Reduced(decision_rows(rows))
+    return Reduced(
+        decision_rows((key, reason, *_TOLD[reason](other)) for key, other, reason in rows_of(gone.toArrow()))
+    )
 
 
 def rows_of(table: pa.Table) -> Iterator[tuple[Any, ...]]:
