@@ -8,7 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker, missing_ranks
+from pipelines.status import Journal
 from pipelines.tables import save_table
 from pipelines.trace_index import write_index
 
@@ -60,11 +61,11 @@ class Build:
             sweep(self.plan.out)
             started = time.perf_counter()
             engine = self.engine()
-            try:
+            self.events = Journal(self.plan, self.events, engine.name)
+            with self.events, closing(engine):
                 results = self._passes(engine)
-            finally:
-                engine.close()
-            return {**self._assemble(results, engine.name, time.perf_counter() - started), "fresh": True}
+                made = self._assemble(results, engine.name, time.perf_counter() - started)
+            return {**made, "fresh": True}
 
     def _passes(self, engine: Engine) -> list[dict[str, Any]]:
         results: list[dict[str, Any]] = []

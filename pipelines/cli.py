@@ -73,6 +73,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as J
 @click.option("--worker-memory", type=click.IntRange(1), metavar="MB", help="End with an error if a worker holds more.")
 @click.option("--master", help="Spark master.  [default: local[WORKERS,4]]")
 @click.option("--slurm", multiple=True, metavar="NAME=VALUE", help="Option of sbatch: partition=cpu, mem=8G, …")
+@click.option("--status", is_flag=True, help="Only tell how far the build is that runs in the folder, or stopped.")
 @_OUT
 @_SET
 @_JSON
@@ -83,6 +84,7 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     worker_memory: int | None,
     master: str | None,
     slurm: tuple[str, ...],
+    status: bool,
     out: Path | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -97,6 +99,7 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
       mathcorpus build examples/quickstart/recipe.yaml
       mathcorpus build examples/real.yaml --set data=/data/raw --workers 8 --out out/real
       mathcorpus build recipe.yaml --engine spark --master spark://host:7077
+      mathcorpus build recipe.yaml --status
       mathcorpus build recipe.yaml --engine slurm --workers 200 --slurm partition=cpu --slurm time=04:00:00
     """
     from pipelines.audit.report import write_report
@@ -104,6 +107,9 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     from pipelines.engine import make_engine
     from pipelines.progress import Bars
 
+    if status:
+        _tell_status(recipe, out, settings, as_json)
+        return
     plan = _plan(recipe, out, settings)
     count = workers or _cores()
     run = Build(plan, lambda: make_engine(engine, count, master, slurm), Bars(quiet=as_json), worker_memory)
@@ -225,6 +231,17 @@ def _plan(recipe: Path, out: Path | None, settings: tuple[str, ...]) -> Plan:
 
     loaded = load_recipe(recipe, _settings(settings))
     return make_plan(loaded, recipe.resolve().parent, out or Path("out") / loaded.name)
+
+
+def _tell_status(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+    from pipelines.recipe_file import load_recipe
+    from pipelines.status import in_words, read_status
+
+    found = read_status(out or Path("out") / load_recipe(recipe, _settings(settings)).name)
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(in_words(found))
 
 
 def _settings(given: tuple[str, ...]) -> dict[str, str]:
