@@ -71,7 +71,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as J
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes at a time.  [default: cores of this machine]")
 @click.option("--worker-memory", type=click.IntRange(1), metavar="MB", help="End with an error if a worker holds more.")
-@click.option("--master", help="Spark master.  [default: local[WORKERS,4]]")
+@click.option("--master", help="Spark master, or sc://HOST:PORT of Spark Connect.  [default: local[WORKERS,4]]")
 @click.option("--slurm", multiple=True, metavar="NAME=VALUE", help="Option of sbatch: partition=cpu, mem=8G, …")
 @click.option("--status", is_flag=True, help="Only tell how far the build is that runs in the folder, or stopped.")
 @_OUT
