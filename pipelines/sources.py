@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 import orjson
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from datatrove.data import Document, Media, MediaType
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
@@ -33,9 +32,6 @@ from pipelines.streams import BrokenStreamError, lines, open_chunks
 HTTP_OK = 200
 _HTML_TYPES = {"text/html", "application/xhtml+xml"}
 _PARQUET_ROWS = 64
-_CHARACTER_BYTES = 4  # at most, of a character in UTF-8
-_LARGE = object()  # stands for a text that was not read
-_TEXT_TYPES = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
 _TRUNCATED_RECORD = "truncated_record"
 SEED_MAX_BYTES = 20 * MEGABYTE
 
@@ -241,7 +237,7 @@ def _read_parquet(source: Source, file: InputFile, _: Counter[str]) -> Records:
     try:
         with pq.ParquetFile(file.path) as parquet:
             for batch in _batches(parquet):
-                for row in _rows(batch, source):
+                for row in batch.to_pylist():
                     yield _row(source, f"{file.origin}#{number}", row)
                     number += 1
     except (OSError, pa.ArrowInvalid) as error:
@@ -256,25 +252,6 @@ def _batches(parquet: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
         row_bytes = max(1, about.total_byte_size // max(1, about.num_rows))
         count = min(_PARQUET_ROWS, max(1, BYTES_PER_GROUP // row_bytes))
         yield from parquet.iter_batches(batch_size=count, row_groups=[group])
-
-
-def _rows(batch: pa.RecordBatch, source: ParquetSource) -> list[dict[str, Any]]:
-    """The rows; a text that is certainly too large is not made a string, since that takes several times its size."""
-    rows: list[dict[str, Any]]
-    at = batch.schema.get_field_index(source.text_field)
-    column = batch.column(at)
-    if not _is_text(column.type):
-        rows = batch.to_pylist()
-        return rows
-    large = pc.fill_null(pc.greater(pc.binary_length(column), _CHARACTER_BYTES * _max_bytes(source)), False)
-    rows = batch.set_column(at, source.text_field, pc.if_else(large, pa.scalar(None, column.type), column)).to_pylist()
-    for number in pc.indices_nonzero(large).to_pylist():
-        rows[number][source.text_field] = _LARGE
-    return rows
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return any(is_kind(kind) for is_kind in _TEXT_TYPES)
 
 
 def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) -> Document | Rejected:
@@ -303,8 +280,6 @@ def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) 
 
 def _problem(text: object, source: JsonlSource | ParquetSource) -> str | None:
     """Why a value is no text, if it is none."""
-    if text is _LARGE:
-        return TOO_LARGE
     if not (isinstance(text, str) or (source.html and isinstance(text, bytes))):
         return "no_text" if text is None else f"text_is_{type(text).__name__}"
     if len(text) > _max_bytes(source):

@@ -19,13 +19,14 @@ from test_sources import record
 
 from filters.errors import AccountingError, MemoryLimitError
 from pipelines import dataset as ds
+from pipelines import sources
 from pipelines.build import Build
 from pipelines.decisions import Artefact, document_key
 from pipelines.engine import InlineEngine
 from pipelines.engine_datatrove import LocalEngine
 from pipelines.inputs import InputFile
 from pipelines.memory import memory_limit, resident_mb
-from pipelines.recipe import DecontaminateStage, Recipe
+from pipelines.recipe import DecontaminateStage, ParquetSource, Recipe
 from pipelines.scan_reduce import SCANS, STOCK, ApplyScans
 from pipelines.sources import Rejected, read_file
 from pipelines.tables import save_table, write_table, write_tables
@@ -108,8 +109,6 @@ def giant(kind: str, folder: Path) -> Path:
     path = folder / f"a.{kind}"
     if kind == "jsonl":
         path.write_bytes(b'{"text":"' + body + b'"}\n{"text":"1 + 1 = 2"}\n')
-    elif kind == "parquet":
-        pq.write_table(pa.table({"text": [body.decode(), None, "1 + 1 = 2"]}), path, use_dictionary=False)
     elif kind == "warc":
         path.write_bytes(record(b"<html><p>" + body) + record(b"<html><p>1 + 1 = 2"))
     else:
@@ -121,7 +120,6 @@ def giant(kind: str, folder: Path) -> Path:
     ("kind", "reasons"),
     [
         ("jsonl", ["too_large", None]),
-        ("parquet", ["too_large", "no_text", None]),
         ("warc", ["too_large", None]),
         ("html", ["too_large"]),
         ("text", ["too_large"]),
@@ -142,6 +140,27 @@ def test_a_giant_gets_a_verdict_and_no_memory(tmp_path: Path, kind: str, reasons
 
     assert found == reasons
     assert peak < GIANT / 4
+
+
+def test_large_rows_of_parquet_are_read_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 rows of 20 MB would be more than a gigabyte; all come, in order, and a giant among them is removed."""
+    monkeypatch.setattr(sources, "BYTES_PER_GROUP", 1_000_000)
+    texts = [f"{n} " * 100_000 for n in range(10)] + ["long " * 250_000]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet", row_group_size=6)
+    asked: list[int] = []
+    read = pq.ParquetFile.iter_batches
+
+    def spy(file: pq.ParquetFile, batch_size: int, row_groups: list[int]) -> Any:
+        asked.append(batch_size)
+        return read(file, batch_size, row_groups)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
+    source = ParquetSource(name="s", path="in", format="parquet", max_document_mb=1)
+    found = list(read_file(source, InputFile("s", "a.parquet", str(tmp_path / "a.parquet"), 1, ""), Counter()))
+
+    assert asked == [4, 2]
+    assert [one.text for one in found if isinstance(one, Document)] == texts[:10]
+    assert [one.reason for one in found if isinstance(one, Rejected)] == ["too_large"]
 
 
 # --- streams ----------------------------------------------------------------------------------------------------------
