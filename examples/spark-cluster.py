@@ -132,7 +132,9 @@ def end(pids: dict[str, int]) -> None:
 
 def ours(pid: int) -> bool:
     """Whether a pid is still a daemon of Spark: it may belong to another program by now."""
-    told = subprocess.run(["ps", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    told = subprocess.run(
+        ["ps", "-ww", "-o", "stat=,command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return DEPLOY in told.stdout and not told.stdout.startswith("Z")
 
 

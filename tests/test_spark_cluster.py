@@ -98,3 +98,14 @@ def test_spark_connect_gives_the_same_bytes(tmp_path: Path) -> None:
         found = digests(build(plan(tmp_path, "connect"), engine))
 
     assert found == expected
+
+
+def test_a_stopped_cluster_leaves_no_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the width of the terminal, at which `ps` cuts its lines."""
+    monkeypatch.setenv("COLUMNS", "40")
+    with spark_servers.cluster(tmp_path):
+        pids = orjson.loads((tmp_path / "pids.json").read_bytes())["pids"].values()
+
+    lines = [Path(f"/proc/{pid}/cmdline") for pid in pids]
+    assert len(lines) == 3
+    assert not any(line.exists() and line.read_bytes() for line in lines)  # empty: ended, and not yet reaped
