@@ -134,16 +134,10 @@ class Build:
         return {"keys": found.rows, "decided": answer.decision.num_rows, **answer.counts}
 
     def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
-        totals = check_accounts(results)
-        out, last = self.plan.out, results[-1]["pass"]
+        totals, out = check_accounts(results), self.plan.out
         for stale in ("manifest.json", "report.html", "report.json"):  # a report of other bytes must not outlive a kill
             (out / stale).unlink(missing_ok=True)
-        datasets = {}
-        for name, (kind, schema) in {**PUBLIC, EVIDENCE: (EVIDENCE, ds.EVIDENCE)}.items():
-            folders = [last] if kind == "kept" else [r["pass"] for r in results]
-            datasets[name] = publish(self.plan, name, kind, folders, schema)
-        if found := [p.folder for p in self.plan.passes if (self.plan.work / p.folder / CLUSTERS).exists()]:
-            datasets[CLUSTERS] = publish(self.plan, CLUSTERS, CLUSTERS, found, dedup_decide.CLUSTERS)
+        datasets = self._publish(results)
         if totals["read"] != datasets["corpus"].rows + datasets["ledger"].rows:
             msg = (
                 f"{totals['read']} documents were read, but {datasets['corpus'].rows} are in the corpus "
@@ -175,6 +169,16 @@ class Build:
         ds.write_json(out / "recipe.json", self.plan.recipe.model_dump(mode="json"))
         ds.write_json(out / "manifest.json", manifest)
         return manifest
+
+    def _publish(self, results: list[dict[str, Any]]) -> dict[str, ds.Dataset]:
+        """The datasets of the build, linked from its passes."""
+        datasets = {}
+        for name, (kind, schema) in {**PUBLIC, EVIDENCE: (EVIDENCE, ds.EVIDENCE)}.items():
+            folders = [results[-1]["pass"]] if kind == "kept" else [r["pass"] for r in results]
+            datasets[name] = publish(self.plan, name, kind, folders, schema)
+        if found := [p.folder for p in self.plan.passes if (self.plan.work / p.folder / CLUSTERS).exists()]:
+            datasets[CLUSTERS] = publish(self.plan, CLUSTERS, CLUSTERS, found, dedup_decide.CLUSTERS)
+        return datasets
 
     def _pass_entry(self, one: Pass) -> dict[str, Any]:
         done = orjson.loads((self.plan.work / one.folder / "done.json").read_bytes())
