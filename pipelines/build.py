@@ -135,8 +135,7 @@ class Build:
 
     def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
         totals, out = check_accounts(results), self.plan.out
-        for stale in ("manifest.json", "report.html", "report.json"):  # a report of other bytes must not outlive a kill
-            (out / stale).unlink(missing_ok=True)
+        withdraw(out)
         datasets = self._publish(results)
         if totals["read"] != datasets["corpus"].rows + datasets["ledger"].rows:
             msg = (
@@ -198,6 +197,12 @@ def finished(plan: Plan) -> dict[str, Any] | None:
     except InputError:
         return None
     return found if whole and found["key"] == plan.key else None
+
+
+def withdraw(out: Path) -> None:
+    """Takes away what says that a build is whole, and its report, which must not outlive a kill with other datasets."""
+    for name in ("manifest.json", "report.html", "report.json"):
+        (out / name).unlink(missing_ok=True)
 
 
 @contextmanager
