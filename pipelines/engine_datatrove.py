@@ -12,6 +12,7 @@ import os
 import signal
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -27,7 +28,7 @@ from pipelines.dedup_decide import Reduced
 from pipelines.engine import Progress, decide, totals_of
 from pipelines.stage import StageSpec, Task, marker
 
-MAX_POOLS = 4  # that break one after the other without a rank done: those ranks are not unlucky
+MAX_LOSSES = 4  # of a rank's worker: such a rank is not unlucky
 PRELOADED = ["pipelines.stage", "pipelines.engine_datatrove"]
 
 
@@ -76,22 +77,21 @@ class LocalEngine:
         self._logs = tempfile.TemporaryDirectory(prefix="mathcorpus-")
 
     def run(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
-        """Runs the ranks; those of a worker that died are done again, until MAX_POOLS pools in turn did none."""
-        left, broken = list(ranks), 0
+        """Runs the ranks; that of a worker that died is done again, until it has lost its worker MAX_LOSSES times."""
+        left, losses = list(ranks), Counter[int]()
         while left:
-            before = len(left)
             try:
                 self._run_once(task, left, progress)
             except BrokenProcessPool:
                 self._drop_pool()
             left = [r for r in left if not marker(task.out, r).exists()]
-            broken = broken + 1 if len(left) == before else 0
-            if broken:  # those that were running come last, so that a deadly rank does not keep the others from theirs
-                left = left[self.workers :] + left[: self.workers]
-            if broken == MAX_POOLS:
-                why = f"killed their worker {broken} times; for want of memory? Try fewer --workers"
-                msg = f"{task.out}: ranks {sorted(left)} {why}"
+            running = left[: self.workers]  # of a pool that broke; nothing is left of one that did not
+            losses.update(running)
+            if deadly := sorted(r for r in running if losses[r] == MAX_LOSSES):
+                why = f"killed their worker {MAX_LOSSES} times; for want of memory? Try fewer --workers"
+                msg = f"{task.out}: ranks {deadly} {why}"
                 raise MathcorpusError(msg)
+            left = left[self.workers :] + running  # last, so that a deadly rank does not keep the others from theirs
 
     def _run_once(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
         if self._pool is None:

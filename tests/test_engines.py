@@ -70,6 +70,7 @@ def test_engines_agree(name: str, workers: int, tmp_path: Path, oracle: dict[str
     assert quickstart(tmp_path, make(name, workers)) == oracle
 
 
+@pytest.mark.slow  # sessions of its own; two workers are tested always
 @pytest.mark.parametrize("workers", [1, 3])
 def test_spark_agrees_with_one_worker_and_with_three(workers: int, tmp_path: Path, oracle: dict[str, str]) -> None:
     """Sessions of their own, in a process of their own, as the command line makes them."""

@@ -20,7 +20,7 @@ from filters.classifier import TrainParams, train
 from filters.errors import InputError, MathcorpusError
 from pipelines.audit.report import write_report
 from pipelines.engine import InlineEngine, Progress
-from pipelines.engine_datatrove import MAX_POOLS, LocalEngine
+from pipelines.engine_datatrove import MAX_LOSSES, LocalEngine
 from pipelines.files import sweep
 from pipelines.stage import Task
 
@@ -99,8 +99,8 @@ def test_workers_end_with_their_driver(tmp_path: Path) -> None:
 
 
 def test_workers_may_be_lost_as_often_as_there_is_progress(tmp_path: Path) -> None:
-    """Each of eight ranks loses its worker once, more often than pools may break without a rank done."""
-    task, done = KillsOnce(tmp_path, 2 * MAX_POOLS), []
+    """Each of eight ranks loses its worker once, which is more than any of them may."""
+    task, done = KillsOnce(tmp_path, 2 * MAX_LOSSES), []
     engine = LocalEngine(1)
     engine.run(task, range(task.ranks), done.append)
     engine.close()
@@ -112,7 +112,7 @@ def test_a_rank_that_always_kills_its_worker_is_named(tmp_path: Path) -> None:
     """The build stops with one line, and the other ranks are done."""
     engine = LocalEngine(1)
     with pytest.raises(
-        MathcorpusError, match=rf"ranks \[1\] killed their worker {MAX_POOLS} times; for want of memory"
+        MathcorpusError, match=rf"ranks \[1\] killed their worker {MAX_LOSSES} times; for want of memory"
     ):
         engine.run(AlwaysKills(tmp_path), [0, 1, 2], lambda _: None)
     engine.close()

@@ -81,7 +81,7 @@ def test_a_build_that_was_stopped_by_its_limit_goes_on(tmp_path: Path, make: Any
     write_input(tmp_path, files=2)
     expected = digests(build(plan(tmp_path, "undisturbed")))
 
-    with pytest.raises(MemoryLimitError, match="rank 0: holds"):
+    with pytest.raises(MemoryLimitError, match=r"rank \d: holds"):
         Build(plan(tmp_path), make, memory_mb=1).run()
     assert not list((tmp_path / "out").rglob("done.json"))
 
