@@ -101,6 +101,7 @@ def test_a_dataframe_of_pages_gives_the_texts_of_the_command(archive: Path, comm
     assert {row["reason"] for row in found if not row["kept"]} == {"no_content"}
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # see test_page_limits
 def test_a_page_that_takes_too_long_stops_nothing(
     archive: Path, commanded: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,8 @@ from filters import html, page_limits
 from filters.html import extract
 
 LIMIT_S = 0.2
+# the alarm may ring inside a callback of the garbage collector (hypothesis has one), which swallows it; it rings again
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 
 def forever() -> NoReturn:
