@@ -15,7 +15,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from filters.words import inline, load64
+from filters.words import bucket_bits, inline, load64
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -145,15 +145,6 @@ def may_hold(bitmap: U64, value: np.uint64) -> bool:
     """Whether a Bloom filter holds a hash; if it does not, nothing does."""
     bits = two_bits(value)
     return bool(load64(bitmap, np.int64(value & np.uint64(bitmap.size - 1))) & bits == bits)
-
-
-@inline
-def bucket_bits(buckets: int) -> int:
-    """The number of high bits that choose one of so many buckets, a power of two."""
-    bits = 0
-    while (1 << bits) < buckets:
-        bits += 1
-    return bits
 
 
 @njit

@@ -19,6 +19,7 @@ from decontam import edits
 from decontam.edits import Choices, Edit
 from decontam.match import KINDS, Match, scan_batch
 from decontam.stock import demote
+from filters.batches import batched
 
 if TYPE_CHECKING:
     from decontam.benchmarks import Item
@@ -206,7 +207,7 @@ def recall(
 ) -> Recall:
     """What the rule finds of plants of the kind `name`; matches that rest on `stock` alone count as `review`."""
     result = Recall()
-    for batch in _batches(planted):
+    for batch in batched(planted, _BATCH_CHARS):
         scans = scan_batch(index, [plant.text for plant in batch], params)
         for plant, scan in zip(batch, scans, strict=True):
             matches = demote(scan.matches, stock)
@@ -218,19 +219,6 @@ def recall(
                 else:
                     result.classes[found] += 1
     return result
-
-
-def _batches(planted: Iterator[Plant]) -> Iterator[list[Plant]]:
-    batch: list[Plant] = []
-    size = 0
-    for plant in planted:
-        batch.append(plant)
-        size += len(plant.text)
-        if size >= _BATCH_CHARS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def found_by(index: Index, number: int, matches: Sequence[Match]) -> str | None:

@@ -17,14 +17,13 @@ from decontam.kernels import (
     Int,
     TokensOf,
     as_hash,
-    bucket_bits,
     first_weight,
     may_hold,
     ngram_sum,
     njit,
     rolled_sum,
 )
-from filters.words import inline, leaf, prefetch, store64
+from filters.words import bucket_bits, inline, leaf, prefetch, store64
 
 _Grams = tuple[int, int, U64, U64, U64, I32]  # of a table: ngram, sample, filters of samples and n-grams, n-grams, ...
 

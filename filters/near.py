@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xxhash
 
 from filters.text import Tokens, token_hash
-from filters.words import Int, Word, absorb, finish, jit, leaf, prefetch, read_only
+from filters.words import Int, Word, absorb, bucket_bits, finish, jit, leaf, prefetch, read_only
 
 __all__ = ["bucket_pairs", "content_digests", "first_kept", "jaccards", "masked_digests"]
 
@@ -112,7 +112,7 @@ def _bucket_pairs(keys: _U64, caps: tuple[Int, Int], first: Int, table: _U64, li
         low <<= _ONE
     low -= _ONE
     shift = np.uint64(64)
-    for _ in range(_bits(table.size)):
+    for _ in range(bucket_bits(table.size)):
         shift -= _ONE
     pairs = np.empty((max(16, keys.size // 8), 2), np.int64)
     put, skipped = 0, 0
@@ -141,15 +141,6 @@ def _bucket_pairs(keys: _U64, caps: tuple[Int, Int], first: Int, table: _U64, li
             put += 1
             skipped += rank - taken - 1
     return pairs[:put].copy(), skipped
-
-
-@leaf
-def _bits(size: Int) -> Int:
-    """The binary logarithm of a power of 2."""
-    bits = 0
-    while (1 << bits) < size:
-        bits += 1
-    return bits
 
 
 @leaf

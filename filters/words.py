@@ -269,3 +269,12 @@ def skip_environment(data: _U8, at: Int, stop: Int) -> Int:
     if after < stop and data[after] == 0x2A:
         after += 1
     return after + 1 if after < stop and data[after] == 0x7D else at
+
+
+@inline
+def bucket_bits(buckets: int) -> int:
+    """The number of high bits that choose one of so many buckets, a power of two."""
+    bits = 0
+    while (1 << bits) < buckets:
+        bits += 1
+    return bits

@@ -16,12 +16,15 @@ from pipelines.cli_options import (
     benchmark_fields,
     benchmark_options,
     input_options,
+    json_option,
     names_of,
     option,
     pair,
     points,
+    quiet_option,
     rule_options,
     side_by_side,
+    workers_option,
 )
 from pipelines.quick_start import quick_start
 
@@ -55,15 +58,9 @@ _DOES = ("drop", "cut", "tag", "report")
 )
 @judge_options
 @option("Output", "--out", type=click.Path(path_type=Path), help="Folder to write to; without it nothing is written.")
-@option("Output", "--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@option("Output", "--quiet", is_flag=True, help="Print nothing.")
-@option(
-    "Other",
-    "--workers",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Processes.  [default: cores, where the input is large]",
-)
+@json_option
+@quiet_option
+@workers_option
 def decontaminate(*, as_json: bool, quiet: bool, fail_on_contamination: bool, **given: Any) -> None:
     """Find benchmark text in training data, and write the data without it.
 

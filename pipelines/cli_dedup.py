@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli_options import Command, bar, input_options, option
+from pipelines.cli_options import Command, bar, input_options, json_option, option, quiet_option, workers_option
 
 if TYPE_CHECKING:
     from pipelines.dedup import Options
@@ -59,15 +59,9 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 @option("Steps", "--no-near", "near", flag_value=False, default=True, type=bool,
         help="Remove equal rows only.")  # fmt: skip
 @option("Output", "--out", type=click.Path(path_type=Path), help="Folder to write to; without it nothing is written.")
-@option("Output", "--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@option("Output", "--quiet", is_flag=True, help="Print nothing.")
-@option(
-    "Other",
-    "--workers",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Processes.  [default: cores, where the input is large]",
-)
+@json_option
+@quiet_option
+@workers_option
 def dedup(*, as_json: bool, quiet: bool, **given: Any) -> None:
     """Remove duplicates: equal texts, equal addresses, then near duplicates whose similarity is proven.
 

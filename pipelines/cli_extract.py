@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli_options import Command, option
+from pipelines.cli_options import Command, json_option, option, quiet_option, workers_option
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _SHOWN = 12  # reasons and kinds of formulas in the summary; the report has all
@@ -42,15 +42,9 @@ _SHOWN = 12  # reasons and kinds of formulas in the summary; the report has all
     show_default=True,
     help="jsonl writes the documents as JSON lines, too.",
 )
-@option("Output", "--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@option("Output", "--quiet", is_flag=True, help="Print nothing.")
-@option(
-    "Other",
-    "--workers",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Processes.  [default: cores, where the input is large]",
-)
+@json_option
+@quiet_option
+@workers_option
 def extract(*, form: str, as_json: bool, quiet: bool, **given: Any) -> None:
     """Turn web pages into documents: the main content as Markdown, with every formula as $...$ or $$...$$.
 

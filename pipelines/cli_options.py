@@ -125,6 +125,17 @@ _RULE = (
 )
 
 
+json_option = option("Output", "--json", "as_json", is_flag=True, help="Print the report as JSON.")
+quiet_option = option("Output", "--quiet", is_flag=True, help="Print nothing.")
+workers_option = option(
+    "Other",
+    "--workers",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Processes.  [default: cores, where the input is large]",
+)
+
+
 def input_options(command: F) -> F:
     """The command with the options that say where texts stand in rows."""
     return _with(_INPUT, command)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipelines.cli_options import Command, bar, option
+from pipelines.cli_options import Command, bar, json_option, option, quiet_option
 from pipelines.cli_recall_cycle import cycle
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -21,8 +21,6 @@ _NAME = 34  # characters of a host or source
 _FIELD = option(
     "Input", "--field", "fields", multiple=True, metavar="NAME", help="Field with text.  [default: text, messages, …]"
 )
-_JSON = option("Output", "--json", "as_json", is_flag=True, help="Print the report as JSON.")
-_QUIET = option("Output", "--quiet", is_flag=True, help="Print nothing.")
 
 
 @click.group(context_settings=SETTINGS)
@@ -60,8 +58,8 @@ def _setting(name: str, target: str, default: float, text: str) -> Callable[[F],
 @option("Model", "--no-density", is_flag=True, help="Leave the density of terms and formulas out of the score.")
 @option("Evaluation", "--folds", default=5, show_default=True, metavar="N", help="Parts of whole hosts; 0 for none.")
 @option("Output", "--out", type=click.Path(path_type=Path), required=True, help="File of the model (.bin).")
-@_JSON
-@_QUIET
+@json_option
+@quiet_option
 def train(*, as_json: bool, quiet: bool, no_density: bool, out: Path, folds: int, **given: Any) -> None:
     """Train the classifier, and say how it does on hosts that it does not know.
 
@@ -100,8 +98,8 @@ def train(*, as_json: bool, quiet: bool, no_density: bool, out: Path, folds: int
 @_FIELD
 @option("Output", "--out", type=click.Path(path_type=Path), required=True, help="Folder, or - for standard output.")
 @option("Output", "--name", default="math_score", show_default=True, help="Name of the field that is added.")
-@_JSON
-@_QUIET
+@json_option
+@quiet_option
 @option("Other", "--workers", type=click.IntRange(1), metavar="N", help="Processes, a file each.")
 def score(*, inputs: tuple[str, ...], as_json: bool, quiet: bool, out: Path, **given: Any) -> None:
     """Add the probability of mathematics to rows.

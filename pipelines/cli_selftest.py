@@ -15,6 +15,7 @@ from pipelines.cli_options import (
     benchmark_fields,
     benchmark_options,
     input_options,
+    json_option,
     names_of,
     option,
     points,
@@ -61,7 +62,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     help="Exit with 3 if less of a kind is found, by any class.",
 )
 @option("Output", "--out", type=click.Path(path_type=Path), help="Folder for report.json and all lines.")
-@option("Output", "--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option
 def selftest(*, min_recall: float | None, as_json: bool, **given: Any) -> None:
     """Plant benchmark questions in your own documents, and tell what the rule finds of them.
 

@@ -53,16 +53,12 @@ class Answer:
     """What became of the new rows.
 
     fates : uint8[N] numbers of REASONS, in the order of their keys. rows : the table of all rows, earlier ones first.
-    keeper : int64[A] the row that each of all goes for, or -1. score : float64[A]. cluster : int64[A] the best row of
-    its group of equals or component. counts : of pairs, edges and clusters.
+    clusters : the members of all groups, see _SCHEMA. counts : of pairs, edges and clusters.
     """
 
     new: Saved
     fates: npt.NDArray[np.uint8]
     rows: pa.Table
-    keeper: I64
-    score: npt.NDArray[np.float64]
-    cluster: I64
     clusters: pa.Table
     counts: dict[str, int]
 
@@ -101,7 +97,7 @@ def answer(saved: Sequence[Saved], options: Options, scratch: Path) -> Answer:
         counts = near_counts(near)
         parts += work.near_members(near, places)
     clusters = pa.concat_tables(parts)
-    return Answer(new, work.fates[work.old :], rows, work.keeper, work.score, work.cluster, clusters, counts)
+    return Answer(new, work.fates[work.old :], rows, clusters, counts)
 
 
 class _Work:
@@ -111,7 +107,6 @@ class _Work:
         self.rows, self.fates, self.old = rows, fates, old
         self.keeper = np.full(rows.num_rows, -1, np.int64)
         self.score = np.full(rows.num_rows, np.nan)
-        self.cluster = np.arange(rows.num_rows)
 
     def equals(self, column: str, fate: int, order: I64) -> I64:
         """Decides against new rows with a value that a better one has; those that are left, by rank."""
@@ -119,7 +114,7 @@ class _Work:
         gone = (first != np.arange(len(order))) & (order >= self.old)
         rows = order[gone]
         self.fates[rows] = fate
-        self.keeper[rows] = self.cluster[rows] = order[first[gone]]
+        self.keeper[rows] = order[first[gone]]
         self.score[rows] = 1.0 if fate == _EXACT else np.nan
         left: I64 = order[~gone]
         return left
@@ -160,8 +155,6 @@ class _Work:
             fresh = np.bincount(label[held], new[held], minlength=len(order))
             chosen = held[(size[label[held]] > 1) & (fresh[label[held]] > 0)]
             chosen = chosen[new[chosen] | (self.fates[order[chosen]] == _KEPT)]
-            if kind == "near":
-                self.cluster[order[chosen]] = order[label[chosen]]
             parts.append(self._table(kind, order[chosen], order[label[chosen]], near.keeper[chosen] >= 0, 0))
         return parts
 

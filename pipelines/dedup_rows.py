@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from filters.batches import batched
 from filters.minhash import MinHashParams
 from filters.text import pack
 from pipelines.dedup_keys import contents, near_columns, quality_units, tokens_of, url_digest
@@ -95,24 +96,11 @@ def write_keys(job: Job) -> Read:
     """Reads a part and writes a row of keys for each of its rows with text."""
     read = Read()
     with pq.ParquetWriter(job.out, ROW_KEYS, compression="zstd", compression_level=1) as out:
-        for rows in _batches(read_rows(job.part, job.params, read)):
+        for rows in batched(read_rows(job.part, job.params, read), _BATCH_CHARS, _BATCH_ROWS):
             read.keys += len(rows)
             read.chars += sum(len(row.text) for row in rows)
             out.write_table(_keys(rows, job))
     return read
-
-
-def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    batch: list[Row] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += len(row.text)
-        if len(batch) >= _BATCH_ROWS or size >= _BATCH_CHARS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def _keys(rows: Sequence[Row], job: Job) -> pa.Table:

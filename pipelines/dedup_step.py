@@ -20,6 +20,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
+from filters.batches import batched
 from filters.errors import InputError
 from pipelines.dataset import Dataset, Shard, document_id, write_json
 from pipelines.decisions import load_decision
@@ -29,8 +30,6 @@ from pipelines.recipe import MinhashDedupStage
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_BATCH = 64
 
 
 class MinhashSignatures(PipelineStep):
@@ -48,18 +47,14 @@ class MinhashSignatures(PipelineStep):
         """The documents, as they came."""
         import pyarrow as pa
 
+        from pipelines.stage import KEY_CHARS, KEY_DOCUMENTS
         from pipelines.tables import write_table
 
         config = MinhashDedupStage(stage="minhash_dedup", **self.settings)
         tables: list[pa.Table] = [MINHASH_KEYS.empty_table()]
-        batch: list[Document] = []
-        for doc in data:
-            batch.append(_named(doc))
-            if len(batch) == _BATCH:
-                tables.append(minhash_keys(batch, config))
-                batch.clear()
-            yield doc
-        tables.append(minhash_keys(batch, config))
+        for batch in batched(data, KEY_CHARS, KEY_DOCUMENTS):
+            tables.append(minhash_keys([_named(doc) for doc in batch], config))
+            yield from batch
         shard = write_table(self.folder / "keys", f"{rank:05d}.parquet", pa.concat_tables(tables))
         config_json = config.model_dump(mode="json")
         write_json(
@@ -101,10 +96,11 @@ class RemoveDuplicates(BaseFilter):
     def __init__(self, folder: str | Path, exclusion_writer: Any = None) -> None:
         super().__init__(exclusion_writer)
         self.root = Path(folder) / "decision"
+        self._digest: str | None = None
 
     def filter(self, doc: Document) -> bool | tuple[bool, str]:
         """Whether the document stays."""
-        digest = Dataset.load(self.root).digest
+        self._digest = self._digest or Dataset.load(self.root).digest  # once: the decision is made before this runs
         key = bytes.fromhex(document_id(_named(doc).metadata["origin"]))
-        row = load_decision(str(self.root), digest).find(key)
+        row = load_decision(str(self.root), self._digest).find(key)
         return True if row is None else (False, row["reason"])

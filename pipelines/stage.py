@@ -19,6 +19,7 @@ from datatrove.data import Document
 from datatrove.pipeline.base import PipelineStep
 from datatrove.pipeline.filters.base_filter import BaseFilter
 
+from filters.batches import batched
 from filters.errors import AccountingError, UsageError
 from pipelines import dataset as ds
 from pipelines.decisions import Artefact
@@ -31,8 +32,8 @@ from pipelines.tables import write_tables
 
 INGEST = "ingest"
 DEFAULT_THRESHOLD = 0.5  # of a kind of source that the recipe does not name
-_KEY_DOCUMENTS = 64  # of which keys are made together,
-_KEY_CHARS = 1 << 24  # or so many characters: bounds memory where documents are large
+KEY_DOCUMENTS = 64  # of which keys are made together,
+KEY_CHARS = 1 << 24  # or so many characters: bounds memory where documents are large
 KINDS = {"kept": ds.DOCUMENTS, "removed": ds.REMOVED, "ledger": ds.LEDGER, "evidence": ds.EVIDENCE}
 
 
@@ -332,24 +333,12 @@ class KeyTask:
         for spec in self.pending:
             for step in build_steps(spec):
                 docs = step.run(docs, rank, self.ranks)
-        tables = (reduction.keys(batch, stage.config, stage.artefact) for batch in _batches(docs))
+        tables = (
+            reduction.keys(batch, stage.config, stage.artefact) for batch in batched(docs, KEY_CHARS, KEY_DOCUMENTS)
+        )
         shard = write_tables(self.out / "keys", f"{rank:05d}.parquet", reduction.schema, tables)
         cost = {self.stage.name: round(time.process_time() - started[1], 4)}
         finish(self.out, rank, {"shards": {"keys": asdict(shard)}}, started, cost)
-
-
-def _batches(docs: Iterator[Document]) -> Iterator[list[Document]]:
-    """The documents in order, in batches of bounded number and size."""
-    batch: list[Document] = []
-    size = 0
-    for doc in docs:
-        batch.append(doc)
-        size += len(doc.text)
-        if len(batch) == _KEY_DOCUMENTS or size >= _KEY_CHARS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
 
 
 def finish(out: Path, rank: int, report: dict[str, Any], started: tuple[float, float], cost: dict[str, float]) -> None:

@@ -11,6 +11,12 @@ from pathlib import Path
 from filters.errors import UsageError
 
 
+def mark_done(out: Path, rank: int) -> None:
+    """Leaves the marker of a rank."""
+    (out / "ranks").mkdir(exist_ok=True)
+    (out / "ranks" / f"{rank:05d}.json").write_text("{}")
+
+
 @dataclass(frozen=True)
 class Kills:
     """A task whose rank 1 kills its worker the first time."""
@@ -23,8 +29,7 @@ class Kills:
         if rank == 1 and not once.exists():
             once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        (self.out / "ranks").mkdir(exist_ok=True)
-        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
+        mark_done(self.out, rank)
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,7 @@ class KillsOnce:
         if not once.exists():
             once.touch()
             os.kill(os.getpid(), signal.SIGKILL)
-        (self.out / "ranks").mkdir(exist_ok=True)
-        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
+        mark_done(self.out, rank)
 
 
 @dataclass(frozen=True)
@@ -65,8 +69,7 @@ class AlwaysKills:
     def run(self, rank: int) -> None:
         if rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
-        (self.out / "ranks").mkdir(exist_ok=True)
-        (self.out / "ranks" / f"{rank:05d}.json").write_text("{}")
+        mark_done(self.out, rank)
 
 
 @dataclass(frozen=True)
