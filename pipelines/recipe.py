@@ -30,14 +30,22 @@ class _Source(Model):
     max_document_mb: float = Field(default=20, gt=0, description="larger documents are removed as too_large")
 
 
-class WarcSource(_Source):
-    """WARC files (.warc, .warc.gz, .warc.zst): every response record is a document."""
+class _WithIds(_Source):
+    ids: Literal["origin", "record"] = Field(
+        default="origin",
+        description="origin: ids come from file and record; record: from the input's own id (repeats are removed)",
+    )
+
+
+class WarcSource(_WithIds):
+    """WARC files (.warc, .warc.gz, .warc.zst): every response record is a document; its own id is WARC-Record-ID."""
 
     format: Literal["warc"]
 
 
-class WetSource(_Source):
-    """WET files (.wet, .wet.gz, .wet.zst): every conversion record is a document, its text taken as it is."""
+class WetSource(_WithIds):
+    """WET files (.wet, .wet.gz, .wet.zst): every conversion record is a document, its text taken as it is; its own
+    id is WARC-Record-ID."""
 
     format: Literal["wet"]
 
@@ -48,15 +56,11 @@ class HtmlSource(_Source):
     format: Literal["html"]
 
 
-class _Rows(_Source):
+class _Rows(_WithIds):
     text_field: str = Field(default="text", description="the column that holds the text")
     id_field: str = Field(default="id", description="the column that holds the input's own id, kept as source_id")
     url_field: str = Field(default="url", description="the column that holds the address")
     html: bool = Field(default=False, description="true where the text column holds HTML, as text or as bytes")
-    ids: Literal["origin", "record"] = Field(
-        default="origin",
-        description="origin: ids come from file and record; record: from the input's own id (repeats are removed)",
-    )
 
 
 class JsonlSource(_Rows):

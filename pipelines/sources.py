@@ -26,7 +26,7 @@ from filters.html import looks_like_html
 from pipelines.dataset import BYTES_PER_GROUP, RESERVED, document_id
 from pipelines.http_bodies import TOO_LARGE, decoded, limited
 from pipelines.inputs import InputFile
-from pipelines.recipe import MEGABYTE, JsonlSource, ParquetSource, Source
+from pipelines.recipe import MEGABYTE, JsonlSource, ParquetSource, Source, WarcSource, WetSource
 from pipelines.streams import BrokenStreamError, lines, open_chunks
 
 HTTP_OK = 200
@@ -45,6 +45,7 @@ class Rejected:
 
 
 Records = Iterator[Document | Rejected]
+_OwnIds = JsonlSource | ParquetSource | WarcSource | WetSource
 
 
 def read_file(source: Source, file: InputFile, skipped: Counter[str]) -> Records:
@@ -69,6 +70,17 @@ def _document(source: Source, origin: str, text: str = "", **metadata: Any) -> D
     if (url := kept.get("url")) and (host := _host(url)):
         kept["host"] = host
     return Document(text=text, id=document_id(origin), metadata=kept)
+
+
+def _named(source: _OwnIds, own_id: object, found: Document | Rejected) -> Document | Rejected:
+    """The record with the id that its source wants; with `ids: record` one without an own id is rejected."""
+    if source.ids == "origin":
+        return found
+    doc = found.doc if isinstance(found, Rejected) else found
+    if own_id is None:
+        return Rejected(doc, "no_id")
+    doc.id = document_id(f"{source.name}:{own_id}")
+    return found
 
 
 def _host(url: str) -> str | None:
@@ -108,17 +120,20 @@ def _archive(
     kinds: set[str],
     convert: Callable[[Source, str, WarcRecord], Document | Rejected],
 ) -> Records:
-    position, empty = 0, True
+    assert isinstance(source, WarcSource | WetSource)
+    position, again, empty = -1, 0, True
     with Path(file.path).open("rb") as stream:
         try:
             for record in ArchiveIterator(stream, record_types=WarcRecordType.any_type, parse_http=True):
+                again = again + 1 if record.stream_pos == position else 0  # where all is one gzip member
                 position, empty = record.stream_pos, False
                 if str(record.record_type) in kinds:
-                    yield convert(source, f"{file.origin}#{position}", record)
+                    found = convert(source, f"{file.origin}#{position}" + (f".{again}" if again else ""), record)
+                    yield _named(source, record.headers.get("WARC-Record-ID"), found)
                 else:
                     skipped[f"record:{record.record_type}"] += 1
         except OSError as error:  # what FastWARC raises for a broken header and for broken compression
-            origin = f"{file.origin}#after-{position}"
+            origin = f"{file.origin}#after-{max(0, position)}"
             yield Rejected(_document(source, origin, problem=str(error)), "broken_archive")
             return
     if empty:
@@ -255,8 +270,14 @@ def _batches(parquet: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
 
 
 def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) -> Document | Rejected:
-    text = row.pop(source.text_field, None)
-    own_id, url = row.pop(source.id_field, None), row.pop(source.url_field, None)
+    own_id = row.pop(source.id_field, None)
+    return _named(source, own_id, _row_document(source, origin, row, own_id))
+
+
+def _row_document(
+    source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any], own_id: object
+) -> Document | Rejected:
+    text, url = row.pop(source.text_field, None), row.pop(source.url_field, None)
     doc = _document(source, origin, url=url if isinstance(url, str) else None)
     if isinstance(licence := row.get("licence"), str):
         doc.metadata["licence"] = licence
@@ -264,10 +285,6 @@ def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) 
     doc.metadata.update({f"input_{k}" if k in RESERVED else k: v for k, v in row.items() if v is not None})
     if own_id is not None:
         doc.metadata["source_id"] = str(own_id)
-    if source.ids == "record":
-        if own_id is None:
-            return Rejected(doc, "no_id")
-        doc.id = document_id(f"{source.name}:{own_id}")
     if problem := _problem(text, source):
         return Rejected(doc, problem)
     if isinstance(text, bytes):

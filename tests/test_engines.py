@@ -19,6 +19,7 @@ from small import build, digests, plan, text, write_input
 
 from filters.errors import MathcorpusError, UsageError
 from pipelines import java, reduces
+from pipelines.decisions import RANK
 from pipelines.engine import Engine, InlineEngine, decide, make_engine
 from pipelines.plan import make_plan
 from pipelines.recipe import ExactDedupStage, MinhashDedupStage
@@ -70,21 +71,23 @@ def test_engines_agree(name: str, workers: int, tmp_path: Path, oracle: dict[str
     assert quickstart(tmp_path, make(name, workers)) == oracle
 
 
-@pytest.mark.slow  # sessions of its own; two workers are tested always
-@pytest.mark.parametrize("workers", [1, 3])
-def test_spark_agrees_with_one_worker_and_with_three(workers: int, tmp_path: Path, oracle: dict[str, str]) -> None:
-    """Sessions of their own, in a process of their own, as the command line makes them."""
+@pytest.mark.slow  # a session of its own each; two workers on Spark are tested always
+@pytest.mark.parametrize("workers", [1, 3, 7])
+@pytest.mark.parametrize("name", ["local", "spark"])
+def test_any_number_of_workers_agrees(name: str, workers: int, tmp_path: Path, oracle: dict[str, str]) -> None:
+    """In a process of its own, as the command line makes the engine."""
     command = [str(PROGRAM), "build", str(QUICKSTART / "recipe.yaml"), "--json"]
-    options = ["--engine", "spark", "--workers", str(workers), "--out", str(tmp_path)]
+    options = ["--engine", name, "--workers", str(workers), "--out", str(tmp_path)]
     told = subprocess.run([*command, *options], capture_output=True, check=False)
 
     assert told.returncode == 0, told.stderr.decode()[-2000:]
     assert digests(orjson.loads(told.stdout)) == oracle
 
 
-def test_the_order_of_files_does_not_matter(tmp_path: Path, oracle: dict[str, str], make: Any) -> None:
+@pytest.mark.parametrize("name", ["local", pytest.param("spark", marks=pytest.mark.slow)])
+def test_the_order_of_files_does_not_matter(name: str, tmp_path: Path, oracle: dict[str, str], make: Any) -> None:
     """Sources and files named backwards give the same bytes."""
-    assert quickstart(tmp_path, make("local", 2), backwards=True) == oracle
+    assert quickstart(tmp_path, make(name, 2), backwards=True) == oracle
 
 
 @pytest.mark.parametrize("name", ["local", "spark"])
@@ -161,6 +164,7 @@ def test_the_order_of_keys_does_not_matter(tmp_path: Path) -> None:
     ):
         reduction = reduces.REDUCTIONS[name]
         keys = reduction.keys(documents(), config)
+        keys = keys.append_column(RANK, pa.array([0] * keys.num_rows, pa.int32()))
         shuffled = keys.take(pa.array(rng.permutation(keys.num_rows)))
 
         answers = [reduction.decide(lambda c, k=k: [k.select(c)], config, tmp_path) for k in (keys, shuffled)]
@@ -179,7 +183,7 @@ def test_empty_input_is_decided_on(tmp_path: Path) -> None:
 
         assert (
             reduction.decide(
-                lambda c, r=reduction: [r.schema.empty_table().select(c)], config, tmp_path
+                lambda c, r=reduction: [r.schema.append(RANK).empty_table().select(c)], config, tmp_path
             ).decision.num_rows
             == 0
         )
