@@ -14,15 +14,16 @@ from typing import Any
 import orjson
 
 from filters.errors import InputError
+from filters.takedown import load_takedown
 from pipelines import dataset as ds
 from pipelines import keys
 from pipelines.code_seeds import train_code_model
 from pipelines.decisions import Artefact
 from pipelines.files import UNFINISHED
-from pipelines.inputs import resolve
+from pipelines.inputs import file_digest, resolve
 from pipelines.plan import KEY_CHARS, Plan, PlannedStage, need_of
 from pipelines.progress import Events
-from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage
+from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, TakedownStage
 from pipelines.sources import read_texts
 
 Facts = dict[str, Any]  # what a manifest says of an artefact beside its digest
@@ -37,6 +38,8 @@ def prepare(plan: Plan, stage: PlannedStage, events: Events) -> Artefact | None:
         return _made(plan, stage, "model", "model.json", lambda tmp: _code_model(plan, config, tmp, events))
     if isinstance(config, DecontaminateStage):
         return _made(plan, stage, "index", "index.bin", lambda tmp: _index(plan, config, tmp, events))
+    if isinstance(config, TakedownStage):
+        return _made(plan, stage, "list", "takedown.txt", lambda tmp: _takedown(plan, config, tmp))
     return None
 
 
@@ -91,6 +94,13 @@ def _code_model(plan: Plan, config: CodeStage, tmp: Path, events: Events) -> Fac
     else:
         events.note("training the classifier of source code")
         train_code_model(config, plan.base, tmp)
+    return {}
+
+
+def _takedown(plan: Plan, config: TakedownStage, tmp: Path) -> Facts:
+    given = keys.takedown_path(config, plan.base)
+    load_takedown(str(given), file_digest(given))  # a line that is no entry stops the build here, not in a worker
+    shutil.copyfile(given, tmp)
     return {}
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from pipelines.inputs import InputFile, describe, file_digest, find_files, resolve
-from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, stage_name
+from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
 
 FORMAT = "mathcorpus-1"  # of datasets and keys; another value makes every key another
 _PATHS = {"path", "positive", "negative", "seeds", "model", "against"}
@@ -48,6 +48,7 @@ def code_versions() -> dict[str, str]:
     from filters.minhash import MINHASH_VERSION
     from filters.paragraphs import PARAGRAPHS_VERSION
     from filters.quality import QUALITY_VERSION
+    from filters.takedown import TAKEDOWN_VERSION
     from filters.text import TEXT_VERSION
     from filters.tokens import TOKENS_VERSION
     from filters.urls import CANONICAL_URL_VERSION
@@ -63,6 +64,8 @@ def code_versions() -> dict[str, str]:
         "minhash_dedup": f"near-1/{MINHASH_VERSION}/{TEXT_VERSION}",
         "paragraph_dedup": f"{PARAGRAPHS_VERSION}/{TEXT_VERSION}",
         "decontaminate": f"scans-1/{MATCH_VERSION}/{TEXT_VERSION}",
+        "takedown": TAKEDOWN_VERSION,
+        "orphans": "orphans-1",
         "tokens": TOKENS_VERSION,
         "datatrove": "datatrove-1",
     }
@@ -119,6 +122,12 @@ def code_model_key(stage: CodeStage, base: Path) -> str:
         return digest({"given": file_digest(path)})
     fields = stage.model_dump(include={"text_field", "path_field", "label_field", "group_field"})
     return _key("code", {"seeds": sorted(file_digest(p) for p in code_seed_files(stage, base)), "fields": fields})
+
+
+def takedown_path(stage: TakedownStage, base: Path) -> Path:
+    """The file of a list of what is to be left out."""
+    [(_, path)] = find_files(resolve(stage.path, base), (".txt",), "takedown.path")
+    return path
 
 
 def benchmark_paths(stage: DecontaminateStage, base: Path) -> list[Path]:

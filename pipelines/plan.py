@@ -12,8 +12,8 @@ from pathlib import Path
 
 from filters.errors import InputError
 from pipelines import keys
-from pipelines.inputs import InputFile, group_files, inventory, unread_files
-from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, stage_name
+from pipelines.inputs import InputFile, file_digest, group_files, inventory, unread_files
+from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import INGEST
 
@@ -123,6 +123,8 @@ def need_of(config: Stage, base: Path, seed: int) -> str | None:
         return keys.code_model_key(config, base)
     if isinstance(config, DecontaminateStage):
         return keys.index_key(config, base)
+    if isinstance(config, TakedownStage):
+        return keys.digest({"given": file_digest(keys.takedown_path(config, base))})
     return None
 
 

@@ -282,6 +282,19 @@ class DecontaminateStage(_Stage):
     )
 
 
+class TakedownStage(_Stage):
+    """Documents that somebody asked to be left out: `id ...`, `url ...` or `host ...`, a line each."""
+
+    stage: Literal["takedown"]
+    path: str = Field(description="text file (.txt) with one entry a line; # begins a comment")
+
+
+class OrphansStage(_Stage):
+    """Synthesised samples go as parent_gone where a document that they were made of is not in the build any more."""
+
+    stage: Literal["orphans"]
+
+
 class TokensStage(_Stage):
     """Counts tokens: `builtin` is the project's own tokeniser (words, numbers, Chinese characters)."""
 
@@ -308,6 +321,8 @@ Stage = Annotated[
     | MinhashDedupStage
     | ParagraphDedupStage
     | DecontaminateStage
+    | TakedownStage
+    | OrphansStage
     | TokensStage
     | DatatroveStage,
     Field(discriminator="stage"),

@@ -16,6 +16,7 @@ from pipelines.decisions import ApplyDecision
 from pipelines.dedup_decide import Decide, exact_decision, minhash_decision
 from pipelines.dedup_keys import EXACT_KEYS, MINHASH_KEYS, exact_keys, minhash_keys
 from pipelines.paragraph_reduce import PARAGRAPH_KEYS, CutParagraphs, paragraph_decision, paragraph_keys
+from pipelines.parents_reduce import PARENT_KEYS, orphan_decision, parent_keys
 from pipelines.scan_reduce import SCANS, ApplyScans, scans, stock_decision
 
 if TYPE_CHECKING:
@@ -33,16 +34,19 @@ class Reduction:
     told: str  # of the numbers of rows of keys and of the decision
 
 
-def _dedup(schema: pa.Schema, keys: Callable[..., pa.Table], decide: Decide) -> Reduction:
+def _removal(
+    schema: pa.Schema, keys: Callable[..., pa.Table], decide: Decide, told: str = "{:>9,} compared, {:,} to remove"
+) -> Reduction:
     def apply(config: Any, _: object, reduced: Any) -> BaseFilter:
         return ApplyDecision(config.stage, reduced)
 
-    return Reduction(schema, keys, decide, apply, "{:>9,} compared, {:,} to remove")
+    return Reduction(schema, keys, decide, apply, told)
 
 
 REDUCTIONS = {
-    "exact_dedup": _dedup(EXACT_KEYS, exact_keys, exact_decision),
-    "minhash_dedup": _dedup(MINHASH_KEYS, minhash_keys, minhash_decision),
+    "exact_dedup": _removal(EXACT_KEYS, exact_keys, exact_decision),
+    "minhash_dedup": _removal(MINHASH_KEYS, minhash_keys, minhash_decision),
+    "orphans": _removal(PARENT_KEYS, parent_keys, orphan_decision, "{:>9,} read, {:,} without a parent"),
     "paragraph_dedup": Reduction(
         PARAGRAPH_KEYS,
         paragraph_keys,

@@ -21,7 +21,9 @@ from filters.near import first_kept, jaccards
 from pipelines.decisions import decision_rows
 from pipelines.dedup_decide import CLUSTERS, DIGITS, Reduced, near_rows
 from pipelines.paragraph_reduce import repeated
-from pipelines.recipe import ExactDedupStage, MinhashDedupStage, ParagraphDedupStage
+from pipelines.parents_reduce import Tie
+from pipelines.parents_reduce import orphans as without_parents
+from pipelines.recipe import ExactDedupStage, MinhashDedupStage, OrphansStage, ParagraphDedupStage
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -254,4 +256,18 @@ def paragraphs(frame: Any, config: ParagraphDedupStage, sql: Sql, _scratch: Path
 
 
 Answer = Callable[[Any, Any, Sql, Path], Reduced]
-ANSWERS: dict[str, Answer] = {"exact_dedup": exact, "minhash_dedup": minhash, "paragraph_dedup": paragraphs}
+def orphans(frame: Any, _: OrphansStage, sql: Sql, _scratch: Path) -> Reduced:
+    """See `parents_reduce.orphan_decision`."""
+    ties = frame.select("rank", "key", "id", sql.functions.explode("parents").alias("parent"))
+    missing = ties.join(frame.selectExpr("id AS parent"), "parent", "left_anti")
+    of_samples = ties.join(ties.selectExpr("id AS parent").distinct(), "parent", "left_semi")
+    found = (rows_of(part.select("rank", "key", "id", "parent").toArrow()) for part in (missing, of_samples))
+    return without_parents(*((Tie(*row) for row in rows) for rows in found))
+
+
+ANSWERS: dict[str, Answer] = {
+    "exact_dedup": exact,
+    "minhash_dedup": minhash,
+    "paragraph_dedup": paragraphs,
+    "orphans": orphans,
+}

@@ -99,6 +99,13 @@ def _quality(config: Any, _: Artefact | None) -> PipelineStep:
     return Quality(QualityParams(**config.model_dump(exclude={"stage", "checkpoint"})))
 
 
+def _takedown(_config: Any, listed: Artefact | None) -> PipelineStep:
+    from filters.takedown import Takedown
+
+    assert listed is not None
+    return Takedown(listed.path, listed.digest)
+
+
 def _tokens(_config: Any, _: Artefact | None) -> PipelineStep:
     from filters.tokens import CountTokens
 
@@ -111,6 +118,7 @@ _STEPS: dict[str, Callable[[Any, Artefact | None], PipelineStep]] = {
     "code": _code,
     "recall": _recall,
     "quality": _quality,
+    "takedown": _takedown,
     "tokens": _tokens,
     "datatrove": lambda config, _: load_filter(config),
 }
