@@ -90,11 +90,16 @@ class Decontaminate(BaseFilter):
                 results.append(self._verdict(index, doc, matches) if matches else True)
         return results
 
+    def actions_for(self, doc: Document) -> Mapping[str, Action]:  # noqa: ARG002 - for those that tell documents apart
+        """What is done with a document, by class."""
+        return self.actions
+
     def _verdict(self, index: Index, doc: Document, matches: Sequence[Match]) -> bool | tuple[bool, str]:
         """The verdict on a document with matches, which go into its metadata."""
         origin = doc.metadata.get("origin") or doc.metadata.get("file_path") or ""
         lines = evidence_lines(index, doc.text, matches, doc.id, origin)
-        seen = {action: [n for n in lines if self.actions[n["class"]] == action] for action in _ACTIONS}
+        actions = self.actions_for(doc)
+        seen = {action: [n for n in lines if actions[n["class"]] == action] for action in _ACTIONS}
         if len(lines) > MAX_EVIDENCE_LINES:
             lines[MAX_EVIDENCE_LINES - 1]["more"] = len(lines) - MAX_EVIDENCE_LINES
         doc.metadata["evidence"] = lines[:MAX_EVIDENCE_LINES]

@@ -63,7 +63,7 @@ def code_versions() -> dict[str, str]:
         "exact_dedup": f"exact-2/{CANONICAL_URL_VERSION}/{TEXT_VERSION}",
         "minhash_dedup": f"near-1/{MINHASH_VERSION}/{TEXT_VERSION}",
         "paragraph_dedup": f"{PARAGRAPHS_VERSION}/{TEXT_VERSION}",
-        "decontaminate": f"scans-1/{MATCH_VERSION}/{TEXT_VERSION}",
+        "decontaminate": f"scans-2/{MATCH_VERSION}/{TEXT_VERSION}",
         "takedown": TAKEDOWN_VERSION,
         "orphans": "orphans-1",
         "tokens": TOKENS_VERSION,

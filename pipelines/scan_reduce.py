@@ -8,7 +8,7 @@ with their evidence, which every worker would hold whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from datatrove.data import Document
 
 from decontam.match import DecontaminationParams, scan_batch
-from decontam.step import PROFILES, Decontaminate, open_index
+from decontam.step import PROFILES, Action, Decontaminate, open_index
 from decontam.stock import demote, match_of, stock_ngrams
 from filters.errors import AccountingError
 from pipelines.dataset import ROWS_PER_GROUP, Dataset, open_shard
@@ -95,6 +95,10 @@ class ApplyScans(Decontaminate):
         if self._next is not None:
             msg = f"{self.decision.path}: rank {rank}: a document that was scanned did not come again, or out of order"
             raise AccountingError(msg)
+
+    def actions_for(self, doc: Document) -> Mapping[str, Action]:
+        """Synthesised samples are post-training data: look-alikes among them go, whatever the recipe says of the web."""
+        return PROFILES["posttrain"] if doc.metadata.get("source") == "synth" else self.actions
 
     def _read(self, rank: int) -> Iterator[tuple[bytes, bytes]]:
         scanned = Dataset.load(Path(self.decision.path) / "keys")

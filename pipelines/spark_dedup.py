@@ -255,7 +255,6 @@ def paragraphs(frame: Any, config: ParagraphDedupStage, sql: Sql, _scratch: Path
     return repeated(rows_of(counts.where(f.col("n") >= config.min_pages).toArrow()))
 
 
-Answer = Callable[[Any, Any, Sql, Path], Reduced]
 def orphans(frame: Any, _: OrphansStage, sql: Sql, _scratch: Path) -> Reduced:
     """See `parents_reduce.orphan_decision`."""
     ties = frame.select("rank", "key", "id", sql.functions.explode("parents").alias("parent"))
@@ -265,6 +264,7 @@ def orphans(frame: Any, _: OrphansStage, sql: Sql, _scratch: Path) -> Reduced:
     return without_parents(*((Tie(*row) for row in rows) for rows in found))
 
 
+Answer = Callable[[Any, Any, Sql, Path], Reduced]
 ANSWERS: dict[str, Answer] = {
     "exact_dedup": exact,
     "minhash_dedup": minhash,
