@@ -278,7 +278,7 @@ class DecontaminateStage(_Stage):
         default=50, ge=1, description="documents in which an n-gram convicts nothing that make it a stock phrase"
     )
     profile: Literal["web", "posttrain"] = Field(
-        default="web", description="posttrain removes `near` too; web keeps them, with evidence, but not in synthesised samples"
+        default="web", description="posttrain removes `near` too; web keeps them, with evidence, but in no sample"
     )
 
 

@@ -97,7 +97,7 @@ class ApplyScans(Decontaminate):
             raise AccountingError(msg)
 
     def actions_for(self, doc: Document) -> Mapping[str, Action]:
-        """Synthesised samples are post-training data: look-alikes among them go, whatever the recipe says of the web."""
+        """Synthesised samples are post-training data: look-alikes among them go, whatever holds for the web."""
         return PROFILES["posttrain"] if doc.metadata.get("source") == "synth" else self.actions
 
     def _read(self, rank: int) -> Iterator[tuple[bytes, bytes]]:
