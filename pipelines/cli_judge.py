@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SECTION = "Judge"
+_TIMEOUT = 60.0  # seconds for an answer of one word
 _OPTIONS = (
     option(
         _SECTION,
@@ -59,15 +60,12 @@ def judge_of(given: Mapping[str, Any]) -> Judge | None:
             raise UsageError(msg)
         return None
     from pipelines.judging import BUDGET, Judge
-    from synth.client import CONCURRENCY, Server
+    from synth.client import Server
+    from synth.engine import CONCURRENCY
 
     return Judge(
-        Server(
-            given["judge"],
-            model=chosen.get("model"),
-            key_variable=chosen.get("key_env"),
-            concurrency=chosen.get("concurrency", CONCURRENCY),
-        ),
+        Server(given["judge"], model=chosen.get("model"), key_variable=chosen.get("key_env"), timeout=_TIMEOUT),
+        concurrency=chosen.get("concurrency", CONCURRENCY),
         budget=chosen.get("budget", BUDGET),
         journal=chosen.get("answers"),
     )

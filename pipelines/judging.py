@@ -28,8 +28,11 @@ from decontam.wide import WIDE_VERSION, Net, Pair, make_net, wide_pairs
 from filters.errors import UsageError
 from pipelines.row_scan import JUDGED, LISTED, Hit, evidence, read_hits
 from pipelines.row_texts import TextBatch
-from synth.client import Client, Server
+from synth.client import HttpBackend, Server
+from synth.engine import CONCURRENCY, Options, answer_all, resolve
 from synth.journal import Journal
+from synth.pace import Patience
+from synth.requests import Outcome, Request, Sampling
 
 BUDGET = 10_000  # pairs that are asked about, unless the caller says otherwise
 
@@ -37,6 +40,7 @@ BUDGET = 10_000  # pairs that are asked about, unless the caller says otherwise
 OVER_BUDGET, CROWDED, UNPARSABLE = "budget", "crowded", "unparsable"
 
 _CHUNK = 1_024  # pairs asked together; a server that is slow with one holds up no others but these
+_PATIENCE = Patience(tries=6, lost=30.0)
 _ANSWER_CHARS = 200  # of an answer, in the evidence
 _JSON_LINE = orjson.OPT_APPEND_NEWLINE
 
@@ -46,6 +50,7 @@ class Judge:
     """What the caller asks for."""
 
     server: Server
+    concurrency: int = CONCURRENCY  # questions at a time
     budget: int = BUDGET
     journal: Path | None = None  # of answers
 
@@ -131,8 +136,8 @@ class _Counts:
 class Judging:
     """A judge at work."""
 
-    def __init__(self, judge: Judge, client: Client) -> None:
-        self._judge, self._client = judge, client
+    def __init__(self, judge: Judge, backend: HttpBackend, journal: Journal) -> None:
+        self._judge, self._backend, self._journal = judge, backend, journal
         self._counts = _Counts()
 
     def settle(
@@ -176,30 +181,36 @@ class Judging:
     ) -> None:
         """Asks about the pairs that are allowed, and counts all."""
         asked = [pair["lines"][0] for pair, allowed in chunk if allowed]
-        messages = [ask_about(line["doc_text"], line["item_text"]) for line in asked]
-        answers = iter(self._client.ask(messages, MAX_ANSWER_TOKENS, progress))
+        requests = [self._request(ask_about(line["doc_text"], line["item_text"])) for line in asked]
+        options = Options(self._judge.concurrency, resamples=0, patience=_PATIENCE)
+        answer_all(requests, self._backend, self._journal, _no_check, options, lambda _: progress())
+        outcomes = (resolve(request, self._journal, _no_check, 0)[1] for request in requests)
         for pair, allowed in chunk:
             (hits, origin), row = parts[pair["part"]], (pair["part"], pair["row"])
-            text, failure = next(answers) if allowed else (None, OVER_BUDGET)
-            said = None if text is None else read_answer(text)
+            outcome = next(outcomes) if allowed else Outcome(failure=OVER_BUDGET)
+            said = None if outcome.failure else read_answer(str(outcome.text))
             if said is None:
-                self._counts.add_unknown(failure or UNPARSABLE, row, origin(pair["row"]))
+                self._counts.add_unknown(outcome.failure or UNPARSABLE, row, origin(pair["row"]))
                 continue
             self._counts.answers[said] += 1
             if said == "yes":
                 self._counts.told.add(row)
-                told = {"judge_model": self._client.model, "judge_answer": str(text)[:_ANSWER_CHARS]}
+                told = {"judge_model": self._backend.model, "judge_answer": str(outcome.text)[:_ANSWER_CHARS]}
                 lines = [{**pair["lines"][0], **told}]
                 with hits.with_suffix(JUDGED).open("ab") as out:
                     out.write(orjson.dumps({**pair, "lines": lines}, option=_JSON_LINE))
+
+    def _request(self, messages: Sequence[dict[str, str]]) -> Request:
+        said = tuple((message["role"], message["content"]) for message in messages)
+        return Request("judge", PROMPT_VERSION, self._backend.model, said, Sampling(max_tokens=MAX_ANSWER_TOKENS))
 
     def report(self, index: Index) -> dict[str, Any]:
         """What report.json holds of it; `private_items` have no text, and nobody can be asked about them."""
         counts = self._counts
         private = sum(index.is_private(n) for n, item in enumerate(index.items) if item.field == "question")
         return {
-            "endpoint": self._client.base,
-            "model": self._client.model,
+            "endpoint": self._backend.base,
+            "model": self._backend.model,
             "prompt": PROMPT_VERSION,
             "net": WIDE_VERSION,
             "budget": self._judge.budget,
@@ -221,11 +232,17 @@ def at_work(judge: Judge, kept: Path | None) -> Iterator[Judging]:
     """
     with ExitStack() as stack:
         try:
-            client = Client(judge.server, stack.enter_context(Journal(judge.journal or kept)))
+            journal = stack.enter_context(Journal(judge.journal or kept))
+            backend = HttpBackend(judge.server)
         except UsageError as error:
             msg = f"--judge: {error}"
             raise type(error)(msg) from error
-        yield Judging(judge, client)
+        yield Judging(judge, backend, journal)
+
+
+def _no_check(_: Request, __: Outcome) -> str:
+    """Whatever the model says is its answer: an odd one is counted where it is read."""
+    return ""
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,17 +1,8 @@
-"""Chat completions of any OpenAI-compatible server: bounded concurrency, retries, failures by kind, answers on disk.
+"""Any OpenAI-compatible server as a backend: chat completions, and completions of lists of prompts.
 
 The only file that imports an HTTP client. A request is sent with every sampling parameter, since servers fill in what
-is left out from files of the model; its id is the digest of its body, so that a run that is repeated asks nothing
-twice. A failure is an answer of another kind: whoever asks gets one for each request, in order, and counts both.
-
-    failure      what happened                                     tried again
-    refused      no connection, or it broke                        yes
-    timeout      no whole answer in time                           yes
-    http_<code>  another status than 200                           408, 425, 429 and from 500 on
-    garbage      200, but no chat completion                       yes
-    empty        a chat completion without text                    no
-
-When many requests in a row fail as any other would, the rest is not sent and fails likewise: run it again later.
+is left out from files of the model. What a server says is read with suspicion: an answer is one only if it has the
+shape of one, and what it does not say is not made up.
 
 The key comes from a variable of the environment and goes into one header: it is in no URL, message or file.
 """
@@ -19,48 +10,35 @@ The key comes from a variable of the environment and goes into one header: it is
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import re
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import orjson
 
 from filters.errors import UsageError
+from synth.backend import GARBAGE, REFUSED, TIMEOUT, CallFailedError, Capabilities, is_sampled_alike
+from synth.completions import outcomes_of_chat, outcomes_of_completion, refusal_of
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from synth.journal import Journal
+    from synth.requests import Outcome, Request
 
-REFUSED, TIMEOUT, GARBAGE, EMPTY = "refused", "timeout", "garbage", "empty"
-
-CONCURRENCY = 16  # enough to keep one model busy, and what a hosted one lets through
-
-_SEED = 0
-_MAX_BODY_BYTES = 1 << 22  # of an answer: more is no chat completion of the kind that is asked for here
-_AGAIN = {REFUSED, TIMEOUT, GARBAGE, "http_408", "http_425", "http_429"}  # and every http_5..
-_OWN = {EMPTY, "http_400", "http_413", "http_422"}  # of one request, and not of all
+_CONNECT_SECONDS = 30.0
+_MAX_BODY_BYTES = 1 << 22  # of an answer: more is no completion of the kind that is asked for here
+_MAX_ERROR_BYTES = 1 << 16
+_PROMPTS = 32  # in one call for probabilities
 _VERSION = re.compile(r"/v\d+\w*(/|$)")
 _METHOD = re.compile(r"/(chat/completions|completions|models)/*$")
 
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a client goes on."""
-
-    timeout: float = 60.0  # seconds for an answer, connecting included
-    tries: int = 6  # of a request
-    first_wait: float = 0.5  # seconds before the second try, doubled for each further one
-    longest_wait: float = 60.0  # seconds, whatever a server asks for
-    give_up: int = 32  # requests in a row that failed as any would
+Render = Callable[[tuple[tuple[str, str], ...]], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,142 +48,155 @@ class Server:
     url: str
     model: str | None = None  # None: the one that the server has
     key_variable: str | None = None  # of the environment
-    concurrency: int = CONCURRENCY  # requests at a time
-    patience: Patience = field(default_factory=Patience)
+    timeout: float = 600.0  # seconds for an answer, connecting included
 
 
-class Answer(NamedTuple):
-    """What came of a request: a text, or a failure."""
-
-    text: str | None
-    failure: str = ""
-
-
-class _FailedError(Exception):
-    """A try that failed; `wait` is how many seconds the server asks to wait."""
-
-    def __init__(self, kind: str, wait: float = 0.0) -> None:
-        super().__init__(kind)
-        self.kind, self.wait = kind, wait
-
-
-class Client:
+class HttpBackend:
     """Asks one model of one server."""
 
-    def __init__(self, server: Server, journal: Journal) -> None:
-        """UsageError for a URL that is none, a key that is not there, or a server that does not say its one model."""
-        _check_installed()
+    def __init__(self, server: Server, capabilities: Capabilities | None = None, render: Render | None = None) -> None:
+        """UsageError for a URL that is none, a key that is not there, or a server that does not say its one model.
+
+        capabilities : as `probe` found them; without, chat completions one by one.
+        render : the chat template of the model, to ask as a completion; otherwise contents are joined by empty lines.
+        """
+        if find_spec("aiohttp") is None:
+            msg = "asking a model needs aiohttp; install it with: pip install 'mathcorpus[llm]'"
+            raise UsageError(msg)
         self.server = server
         self.base = base_url(server.url)
-        self._journal = journal
         self._key = "" if server.key_variable is None else _key(server.key_variable)
-        self._not_before = 0.0  # by time.monotonic: a server that asks one request to wait asks all
-        self._lost = ("", 0)  # kind of the last failure that any request would have met, and how many in a row
+        self._session: aiohttp.ClientSession | None = None
+        self._render = render or _joined
+        self._rendered = render is not None
         self.model = server.model or asyncio.run(self._only_model())
+        self.capabilities = capabilities or Capabilities(model=self.model, logprobs=True, top_logprobs=20)
 
-    def ask(
-        self, conversations: Sequence[Sequence[dict[str, str]]], max_tokens: int, progress: Callable[[], None]
-    ) -> list[Answer]:
-        """The answers, in order. What the journal has is not asked; what was answered is in it, failures are not."""
-        bodies = [self._body(messages, max_tokens) for messages in conversations]
-        ids = [request_id(body) for body in bodies]
-        answers = {key: Answer(text) for key, text in self._journal.known(dict.fromkeys(ids)).items()}
-        fresh = {key: body for key, body in zip(ids, bodies, strict=True) if key not in answers}
-        if fresh:
-            asyncio.run(self._ask_all(fresh, answers, progress))
-        return [answers[key] for key in ids]
-
-    def _body(self, messages: Sequence[dict[str, str]], max_tokens: int) -> bytes:
-        sampling = {"temperature": 0, "top_p": 1, "n": 1, "seed": _SEED, "stream": False, "max_tokens": max_tokens}
-        body = {"model": self.model, "messages": list(messages), **sampling}
-        return orjson.dumps(body, option=orjson.OPT_SORT_KEYS)
-
-    async def _ask_all(self, fresh: dict[str, bytes], answers: dict[str, Answer], progress: Callable[[], None]) -> None:
-        waiting = iter(fresh.items())
-
-        async def work(session: aiohttp.ClientSession) -> None:
-            for key, body in waiting:
-                answers[key] = answer = await self._ask(session, key, body)
-                if answer.text is not None:
-                    self._journal.add(key, answer.text)
-                progress()
-
-        async with self._session() as session:
-            await asyncio.gather(*(work(session) for _ in range(min(self.server.concurrency, len(fresh)))))
-
-    async def _ask(self, session: aiohttp.ClientSession, key: str, body: bytes) -> Answer:
-        """The answer to a request, after as many tries as it takes."""
-        patience = self.server.patience
-        failure = ""
-        for number in range(patience.tries):
-            lost, in_a_row = self._lost
-            if in_a_row >= patience.give_up:
-                return Answer(None, failure or lost)
-            await self._pause(key, number)
-            try:
-                text = _content(await self._fetch(session, "POST", "/chat/completions", body))
-            except _FailedError as failed:
-                failure = failed.kind
-                if failure not in _AGAIN and not failure.startswith("http_5"):
-                    break
-                self._not_before = max(self._not_before, time.monotonic() + min(failed.wait, patience.longest_wait))
-            else:
-                self._lost = ("", 0)
-                return Answer(text.replace(self._key, "***") if self._key else text)
-        if failure not in _OWN:
-            self._lost = (failure, self._lost[1] + 1)
-        return Answer(None, failure)
-
-    async def _pause(self, key: str, number: int) -> None:
-        """Waits before try `number`: longer each time, otherwise for each request, and as long as the server asks."""
-        if number:
-            patience = self.server.patience
-            share = 0.5 + int(key[:8], 16) / (1 << 32)
-            await asyncio.sleep(share * min(patience.longest_wait, patience.first_wait * 2 ** (number - 1)))
-        while (left := self._not_before - time.monotonic()) > 0:
-            await asyncio.sleep(left)
-
-    async def _fetch(self, session: aiohttp.ClientSession, method: str, path: str, body: bytes | None = None) -> bytes:
-        """The body of a response of status 200; raises _FailedError."""
-        import aiohttp
-
-        try:
-            # a redirect would take the key to another place
-            async with session.request(method, self.base + path, data=body, allow_redirects=False) as response:
-                if response.status != 200:
-                    kind = f"http_{response.status}"
-                    raise _FailedError(kind, retry_after(response.headers.get("Retry-After", "")))
-                data = bytearray()
-                async for chunk in response.content.iter_any():
-                    data += chunk
-                    if len(data) > _MAX_BODY_BYTES:
-                        raise _FailedError(GARBAGE)
-                return bytes(data)
-        except TimeoutError as error:
-            raise _FailedError(TIMEOUT) from error
-        except aiohttp.ClientResponseError as error:  # what came is not HTTP
-            raise _FailedError(GARBAGE) from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise _FailedError(REFUSED) from error
-
-    def _session(self) -> aiohttp.ClientSession:
+    async def open(self) -> None:
+        """A session of the running event loop."""
         import aiohttp
 
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        return aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(self.server.patience.timeout))
+        timeout = aiohttp.ClientTimeout(self.server.timeout, sock_connect=min(_CONNECT_SECONDS, self.server.timeout))
+        connector = aiohttp.TCPConnector(limit=0)  # the engine says how many
+        self._session = aiohttp.ClientSession(headers=headers, timeout=timeout, connector=connector)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def joins(self, group: Sequence[Request], request: Request) -> bool:
+        """Samples of one question by `n`, and prompts whose next token is wanted as a list."""
+        first = group[0]
+        if request.labels and self._lists(first):
+            return self._lists(request) and len(group) < _PROMPTS and request.sampling == first.sampling
+        return len(group) < self.capabilities.n and not request.labels and is_sampled_alike(group, request)
+
+    async def ask(self, group: Sequence[Request]) -> list[Outcome]:
+        """One call; CallFailedError where it brought nothing."""
+        first = group[0]
+        as_chat = self.capabilities.chat and not (self._lists(first) and (self._rendered or len(group) > 1))
+        if as_chat:
+            path, body = "/chat/completions", self._chat(group)
+        else:
+            path, body = "/completions", self._completion(group)
+        data = await self.fetch("POST", path, orjson.dumps(body), _MAX_BODY_BYTES * len(group))
+        if self._key:
+            data = data.replace(self._key.encode(), b"***")
+        return (outcomes_of_chat if as_chat else outcomes_of_completion)(data, group)
+
+    def remedy(self, failed: CallFailedError) -> str:
+        """What to tell of a failure that stops the run."""
+        said = f" ({failed.detail})" if failed.detail else ""
+        variable = self.server.key_variable
+        key = f"the key in {variable}" if variable else "whether it wants a key"
+        remedies = {
+            "http_401": f"check {key}",
+            "http_403": f"check {key}, and what it may use",
+            "http_404": f"check the address, and the model {self.model!r}",
+            "no_model": f"check the model {self.model!r}",
+        }
+        mend = remedies.get(failed.kind, "check the address")
+        return f"{self.base} refuses every request: {failed.kind}{said}; {mend}"
+
+    def _lists(self, request: Request) -> bool:
+        """Whether a request goes as a prompt of a list."""
+        able = self.capabilities.prompt_lists and self.capabilities.list_logprobs > 0
+        return able and bool(request.labels) and (self._rendered or not self.capabilities.chat)
+
+    def _chat(self, group: Sequence[Request]) -> dict[str, Any]:
+        messages = [{"role": role, "content": text} for role, text in group[0].messages]
+        body = {"messages": messages, **self._sampling(group[0]), "n": len(group)}
+        if group[0].labels:
+            body |= {"logprobs": True, "top_logprobs": self.capabilities.top_logprobs or 20}
+        return body
+
+    def _completion(self, group: Sequence[Request]) -> dict[str, Any]:
+        body = {**self._sampling(group[0]), "n": 1}
+        if not group[0].labels:
+            return body | {"prompt": self._render(group[0].messages), "n": len(group)}
+        prompts = [self._render(request.messages) for request in group]
+        return body | {"prompt": prompts, "logprobs": self.capabilities.list_logprobs or 5}
+
+    def _sampling(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        body = {
+            "model": self.model,
+            "temperature": sampling.temperature,
+            "top_p": sampling.top_p,
+            "seed": request.draw,
+            "stream": False,
+            "max_tokens": 1 if request.labels else sampling.max_tokens,
+        }
+        return body | {"stop": list(sampling.stop)} if sampling.stop else body
+
+    async def fetch(self, method: str, path: str, body: bytes | None, most: int = _MAX_BODY_BYTES) -> bytes:
+        """The body of a response of status 200; CallFailedError."""
+        import aiohttp
+
+        assert self._session is not None
+        try:
+            # a redirect would take the key to another place
+            async with self._session.request(method, self.base + path, data=body, allow_redirects=False) as response:
+                if response.status != 200:
+                    said = await _read(response, _MAX_ERROR_BYTES)
+                    kind, detail = refusal_of(response.status, said)
+                    detail = detail.replace(self._key, "***") if self._key else detail
+                    raise CallFailedError(kind, retry_after(response.headers.get("Retry-After", "")), detail)
+                data = await _read(response, most + 1)
+                if len(data) > most:
+                    raise CallFailedError(GARBAGE)
+                return data
+        except TimeoutError as error:
+            raise CallFailedError(TIMEOUT) from error
+        except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError) as error:  # no HTTP, or cut off
+            raise CallFailedError(GARBAGE) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise CallFailedError(REFUSED) from error
+
+    async def models(self) -> list[dict[str, Any]]:
+        """What the server lists; CallFailedError."""
+        try:
+            listed = orjson.loads(await self.fetch("GET", "/models", None))["data"]
+            return [{**model, "id": model["id"]} for model in listed]
+        except (ValueError, TypeError, KeyError) as error:
+            raise CallFailedError(GARBAGE) from error
 
     async def _only_model(self) -> str:
         """The name of the one model that the server has."""
+        await self.open()
         try:
-            async with self._session() as session:
-                listed = orjson.loads(await self._fetch(session, "GET", "/models"))
-            names = [str(model["id"]) for model in listed["data"]]
-        except (_FailedError, ValueError, TypeError, KeyError) as error:
-            what = error.kind if isinstance(error, _FailedError) else GARBAGE
-            msg = f"{self.base}/models does not say which model is served ({what}); is it running? or name the model"
+            names = [str(model["id"]) for model in await self.models()]
+        except CallFailedError as error:
+            why = f"{error.kind}: {error.detail}" if error.detail else error.kind
+            msg = f"{self.base}/models does not say which model is served ({why}); is it running? or name the model"
             raise UsageError(msg) from error
+        finally:
+            await self.close()
         if len(names) != 1:
             msg = f"{self.base} serves {', '.join(names[:10]) or 'no model'}; name the model"
             raise UsageError(msg)
@@ -232,11 +223,6 @@ def base_url(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path}" + ("" if _VERSION.search(path) else "/v1")
 
 
-def request_id(body: bytes) -> str:
-    """The digest of all that decides an answer: model, messages, sampling. Not the address, which may move."""
-    return hashlib.blake2b(body, digest_size=16).hexdigest()
-
-
 def retry_after(header: str) -> float:
     """The seconds that a Retry-After header asks to wait, given as such or as a date; 0 for anything else."""
     if header.strip().isdecimal():
@@ -247,15 +233,18 @@ def retry_after(header: str) -> float:
         return 0.0
 
 
-def _content(body: bytes) -> str:
-    """The text of a chat completion; raises _FailedError."""
-    try:
-        text = orjson.loads(body)["choices"][0]["message"]["content"]
-    except (ValueError, TypeError, KeyError, IndexError) as error:
-        raise _FailedError(GARBAGE) from error
-    if not isinstance(text, str) or not text.strip():
-        raise _FailedError(EMPTY)
-    return text
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The body, or its first `most` bytes and what came with them."""
+    data = bytearray()
+    async for chunk in response.content.iter_any():
+        data += chunk
+        if len(data) >= most:
+            break
+    return bytes(data)
+
+
+def _joined(messages: tuple[tuple[str, str], ...]) -> str:
+    return "\n\n".join(text for _, text in messages)
 
 
 def _key(variable: str) -> str:
@@ -264,9 +253,3 @@ def _key(variable: str) -> str:
         msg = f"the variable {variable} of the environment holds no key; export it first"
         raise UsageError(msg)
     return key
-
-
-def _check_installed() -> None:
-    if find_spec("aiohttp") is None:
-        msg = "asking a model needs aiohttp; install it with: pip install 'mathcorpus[llm]'"
-        raise UsageError(msg)

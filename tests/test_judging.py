@@ -18,7 +18,7 @@ from decontam.benchmarks import Item
 from decontam.index import add_items, build_index
 from decontam.judge import ask_about, read_answer
 from pipelines.cli import main
-from synth.client import Patience
+from synth.pace import Patience
 
 pytest.importorskip("aiohttp", reason="the llm extra is not installed")
 
@@ -45,7 +45,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_rows(tmp_path / "bench/own/test.jsonl", [{"question": q} for q in (BAKER, TANK, TREES)])
     write_rows(tmp_path / "a.jsonl", ROWS)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(Patience.__init__, "__defaults__", (0.4, 2, 0.01, 0.05, 32))
+    monkeypatch.setattr("pipelines.judging._PATIENCE", Patience(tries=2, first_wait=0.01, longest_wait=0.05))
+    monkeypatch.setattr("pipelines.cli_judge._TIMEOUT", 0.4)
 
 
 def rows(path: str) -> list[dict[str, Any]]:

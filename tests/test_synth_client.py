@@ -1,4 +1,4 @@
-"""The client of OpenAI-compatible servers: every failure by its name, nothing asked twice, no key anywhere."""
+"""The HTTP backend: both URL spellings, all that is sent, every failure by its name, and no key anywhere."""
 
 from __future__ import annotations
 
@@ -9,24 +9,40 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
+import orjson
 import pytest
 from model_server import MODEL, ModelServer, Reply, model_server
 
-from filters.errors import OutputError, UsageError
-from synth.client import Answer, Client, Patience, Server, base_url, retry_after
+from filters.errors import UsageError
+from synth.backend import FILTERED, NO_MODEL, TOO_LONG
+from synth.client import HttpBackend, Server, base_url, retry_after
+from synth.completions import outcomes_of_chat, refusal_of
+from synth.engine import Options, answer_all, resolve
 from synth.journal import Journal
+from synth.pace import Patience
+from synth.requests import Request, Sampling
 
 pytest.importorskip("aiohttp", reason="the llm extra is not installed")
 
-QUICK = Patience(timeout=0.4, tries=3, first_wait=0.01, longest_wait=0.2, give_up=50)
+QUICK = Patience(tries=3, first_wait=0.01, longest_wait=0.2, give_up=50, lost=0)
 
 
-def ask(served: ModelServer | str, texts: list[str], journal: Path | None = None, **options: object) -> list[Answer]:
-    """The answers of a server to one message each."""
+def ask(
+    served: ModelServer | str,
+    texts: list[str],
+    journal: Path | None = None,
+    options: Options | None = None,
+    **more: object,
+) -> list[tuple[str | None, str]]:
+    """The texts and failures of a server's answers to one message each."""
     url = served if isinstance(served, str) else served.url
+    server = Server(url, **{"model": MODEL, "timeout": 0.4, **more})  # type: ignore[arg-type]
     with Journal(journal) as kept:
-        client = Client(Server(url, **{"model": MODEL, "patience": QUICK, **options}), kept)  # type: ignore[arg-type]
-        return client.ask([[{"role": "user", "content": text}] for text in texts], 16, lambda: None)
+        backend = HttpBackend(server)
+        plan = [Request("t", "p@1", backend.model, (("user", text),), Sampling(max_tokens=16)) for text in texts]
+        answer_all(plan, backend, kept, lambda *_: "", options or Options(patience=QUICK))
+        found = [resolve(request, kept, lambda *_: "", 0)[1] for request in plan]
+    return [(outcome.text, outcome.failure) for outcome in found]
 
 
 @pytest.mark.parametrize(
@@ -69,9 +85,10 @@ def test_a_request_says_all_that_decides_the_answer() -> None:
     with model_server(lambda asked, _: Reply(asked.upper(), wait=0.05 if asked == "a" else 0)) as served:
         answers = ask(served, ["a", "b", "c", "b"])
 
-    assert answers == [Answer("A"), Answer("B"), Answer("C"), Answer("B")]
+    assert answers == [("A", ""), ("B", ""), ("C", ""), ("B", "")]
     assert sorted(body["messages"][0]["content"] for body in served.requests) == ["a", "b", "c"]
-    assert served.requests[0] | {"messages": []} == {
+    assert 0 <= served.requests[0]["seed"] < 2**31
+    assert served.requests[0] | {"messages": [], "seed": 0} == {
         "model": MODEL, "messages": [], "max_tokens": 16, "temperature": 0, "top_p": 1, "n": 1, "seed": 0, "stream": False,
     }  # fmt: skip
     assert set(served.keys) == {""}
@@ -80,7 +97,7 @@ def test_a_request_says_all_that_decides_the_answer() -> None:
 def test_no_more_at_a_time_than_was_said() -> None:
     """40 requests with 4 at a time."""
     with model_server(lambda asked, _: Reply("yes", wait=0.01)) as served:
-        ask(served, [str(n) for n in range(40)], concurrency=4)
+        ask(served, [str(n) for n in range(40)], options=Options(4))
 
     assert len(served.requests) == 40
     assert 2 <= served.at_a_time <= 4
@@ -90,14 +107,19 @@ def test_no_more_at_a_time_than_was_said() -> None:
     ("reply", "failure", "tries"),
     [
         (Reply(status=400), "http_400", 1),
-        (Reply(status=401), "http_401", 1),
-        (Reply(status=307, headers={"Location": "/v1/elsewhere"}), "http_307", 1),
+        (Reply(status=422), "http_422", 1),
         (Reply(status=429), "http_429", 3),
         (Reply(status=500, body=b"out of memory"), "http_500", 3),
         (Reply(body=b"<html>welcome</html>"), "garbage", 3),
         (Reply(body=b'{"choices": []}'), "garbage", 3),
         (Reply(body=b"x" * (1 << 23)), "garbage", 3),
         (Reply(body=b'{"choices": [{"message": {"content": null}}]}'), "empty", 1),
+        (Reply("withheld", finish="content_filter"), "content_filter", 1),
+        (Reply(body=b'{"choices": [{"message": {"content": null, "refusal": "I cannot."}}]}'), "content_filter", 1),
+        (Reply(status=400, body=b'{"error": {"code": "content_filter", "message": "no"}}'), "content_filter", 1),
+        (Reply("cut off", keep=200), "garbage", 3),
+        (Reply("cut off", keep=30), "refused", 3),
+        (Reply("cut off", keep=0), "refused", 3),
         (Reply("yes", wait=5), "timeout", 3),
     ],
 )
@@ -106,7 +128,8 @@ def test_each_failure_has_its_name_and_its_tries(reply: Reply, failure: str, tri
     with model_server(lambda asked, _: reply if asked == "bad" else "yes") as served:
         answers = ask(served, ["bad", "good"])
 
-    assert answers == [Answer(None, failure), Answer("yes")]
+    assert [failed for _, failed in answers] == [failure, ""]
+    assert answers[1] == ("yes", "")
     assert sum(body["messages"][0]["content"] == "bad" for body in served.requests) == tries
 
 
@@ -116,7 +139,7 @@ def test_nobody_there_is_refused() -> None:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
 
-    assert ask(url, ["a", "b"]) == [Answer(None, "refused")] * 2
+    assert ask(url, ["a", "b"]) == [(None, "refused")] * 2
     with pytest.raises(UsageError, match=r"does not say which model is served \(refused\); is it running"):
         ask(url, ["a"], model=None)
 
@@ -139,18 +162,18 @@ def test_what_is_no_http_is_garbage() -> None:
         answers = ask(f"http://127.0.0.1:{listening.getsockname()[1]}", ["a"])
         thread.join()
 
-    assert answers == [Answer(None, "garbage")]
+    assert answers == [(None, "garbage")]
 
 
 def test_the_server_is_given_the_time_it_asks_for() -> None:
     """Retry-After in seconds holds all requests back; later tries succeed."""
-    patience = Patience(timeout=5, tries=3, first_wait=0.001, longest_wait=5)
+    patience = Patience(tries=3, first_wait=0.001, longest_wait=5)
     busy = Reply(status=429, headers={"Retry-After": "1"})
     started = time.monotonic()
     with model_server(lambda asked, times: busy if times == 0 else "yes") as served:
-        answers = ask(served, ["a", "b", "c"], patience=patience)
+        answers = ask(served, ["a", "b", "c"], options=Options(patience=patience), timeout=5)
 
-    assert answers == [Answer("yes")] * 3
+    assert answers == [("yes", "")] * 3
     assert 1 <= time.monotonic() - started < 4
 
 
@@ -163,42 +186,50 @@ def test_how_long_a_server_asks_to_wait() -> None:
     assert [retry_after(text) for text in ("", "soon", "-5", "Wed, 21 Oct 2015 07:28:00 GMT", "1e999")] == [0] * 5
 
 
-def test_a_server_that_is_lost_is_not_asked_for_ever() -> None:
-    """After so many failures in a row the others are not sent, and have the same name."""
-    with model_server(lambda asked, _: Reply(status=503)) as served:
-        answers = ask(served, [str(n) for n in range(100)], concurrency=2, patience=Patience(tries=1, give_up=5))
-
-    assert answers == [Answer(None, "http_503")] * 100
-    assert 5 <= len(served.requests) <= 7
-
-
-def test_bad_requests_do_not_count_as_a_lost_server() -> None:
-    """Texts too long for the model, one after the other, and then one that is not."""
-    with model_server(lambda asked, _: Reply(status=400) if asked != "good" else "yes") as served:
-        answers = ask(served, [*map(str, range(20)), "good"], patience=Patience(tries=1, give_up=5))
-
-    assert answers[-1] == Answer("yes")
-
-
-def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
-    """A second run asks only what failed; another model or text is another question."""
-    with model_server(lambda asked, _: "yes" if asked != "bad" else Reply(status=400)) as served:
-        first = ask(served, ["a", "bad"], tmp_path / "j.sqlite")
-        again = ask(served, ["a", "bad"], tmp_path / "j.sqlite")
-        before = len(served.requests)
-        ask(served, ["a"], tmp_path / "j.sqlite", model="another")
-
-    assert first == again
-    assert (before, len(served.requests)) == (3, 4)
+@pytest.mark.parametrize(
+    ("said", "kind"),
+    [
+        ('{"error": {"message": "This model\'s maximum context length is 64 tokens. However, you requested 80"}}', TOO_LONG),
+        ('{"object": "error", "message": "The input (900 tokens) is longer than the model\'s context length (512)"}', TOO_LONG),
+        ('{"error": {"type": "exceed_context_size_error", "message": "the request exceeds the available context size"}}', TOO_LONG),
+        ('{"error": "`inputs` tokens + `max_new_tokens` must be <= 2048. Given: 3000", "error_type": "validation"}', TOO_LONG),
+        ('{"error": {"code": "context_length_exceeded", "message": "too many"}}', TOO_LONG),
+        ('{"error": {"message": "The response was filtered due to our content management policy"}}', FILTERED),
+        ('{"error": {"message": "The model `gpt-9` does not exist or you do not have access to it."}}', NO_MODEL),
+        ('{"detail": [{"loc": ["body", "top_p"], "msg": "must be positive"}]}', "http_400"),
+        ("<html>bad request</html>", "http_400"),
+    ],
+)  # fmt: skip
+def test_what_a_refusal_means(said: str, kind: str) -> None:
+    """Servers say in words of their own that a document is too long, that a text is withheld, that a model is not there."""
+    assert refusal_of(400, said.encode())[0] == kind
 
 
-def test_a_journal_that_is_none_is_one_line(tmp_path: Path) -> None:
-    """A text file, and a folder that is not there."""
-    (tmp_path / "text").write_text("no database\n" * 100)
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (Reply(status=401, body=b'{"error": {"message": "Bad key sk-very-secret"}}'), r"http_401 \(Bad key \*\*\*\); check the key in KEY"),
+        (Reply(status=403), "http_403; check the key in KEY, and what it may use"),
+        (Reply(status=404, body=b'{"message": "no such model"}'), "check the address, and the model 'tiny-instruct'"),
+        (Reply(status=400, body=b'{"error": "model_not_found"}'), "no_model .*check the model 'tiny-instruct'"),
+        (Reply(status=307, headers={"Location": "http://127.0.0.1:1/"}), "http_307; check the address"),
+    ],
+)  # fmt: skip
+def test_what_no_request_would_survive_stops_the_run(reply: Reply, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key, a model or an address that is wrong: one line at once, and no more than the calls under way."""
+    monkeypatch.setenv("KEY", "sk-very-secret")
+    with model_server(lambda *_: reply) as served, pytest.raises(UsageError, match=said) as told:
+        ask(served, [str(n) for n in range(100)], key_variable="KEY")
 
-    for path in (tmp_path / "text", tmp_path / "none" / "j.sqlite"):
-        with pytest.raises(OutputError, match="the journal of answers"):
-            Journal(path)
+    assert len(served.requests) <= 8
+    assert "secret" not in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_chunked_answer_is_an_answer() -> None:
+    """No length is told; what comes is read to its end."""
+    with model_server(lambda asked, _: Reply("a long answer " * 20, chunked=True)) as served:
+        assert ask(served, ["a"]) == [("a long answer " * 20, "")]
 
 
 def test_the_one_model_is_found_and_several_are_told() -> None:
@@ -219,9 +250,22 @@ def test_the_key_goes_into_one_header_and_nowhere_else(tmp_path: Path, monkeypat
         answers = ask(served, ["a"], tmp_path / "j.sqlite", key_variable="MODEL_KEY")
 
     assert served.keys == ["Bearer sk-very-secret"]
-    assert answers == [Answer("the key is ***")]
+    assert answers == [("the key is ***", "")]
     with sqlite3.connect(tmp_path / "j.sqlite") as journal:
         assert "secret" not in "".join(journal.iterdump())
+
+
+def test_tokens_are_shared_out_exactly() -> None:
+    """The sum over the samples of one call is what the server counted."""
+    usage = {"prompt_tokens": 11, "completion_tokens": 8, "prompt_tokens_details": {"cached_tokens": 2}}
+    choices = [{"index": k, "message": {"content": str(k)}, "finish_reason": "stop"} for k in (2, 0, 1)]
+    group = [Request("t", "p", "m", (("user", "a"),), sample=k) for k in range(4)]
+    found = outcomes_of_chat(orjson.dumps({"choices": choices, "usage": usage}), group)
+
+    assert [(one.text, one.failure) for one in found] == [("0", ""), ("1", ""), ("2", ""), (None, "missing")]
+    assert [(one.usage.prompt, one.usage.cached, one.usage.completion) for one in found] == [
+        (4, 1, 3), (4, 1, 3), (3, 0, 2), (0, 0, 0),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", [None, " ", "a\nb", "clé"])
