@@ -20,7 +20,7 @@ from filters.errors import AccountingError, InputError, OutputError
 from pipelines import dataset as ds
 from pipelines import dedup_decide, keys
 from pipelines.artefacts import prepare
-from pipelines.decisions import Artefact
+from pipelines.decisions import Artefact, save_decision
 from pipelines.engine import Engine
 from pipelines.files import sweep
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
@@ -128,7 +128,7 @@ class Build:
         found = ds.Dataset(task.out / "keys", shards, one.key)
         found.save(REDUCTIONS[task.stage.name].schema)
         answer = engine.reduce(task.stage, found)
-        save_table(task.out / "decision", one.key, answer.decision)
+        save_decision(task.out / "decision", one.key, answer.decision)
         if answer.clusters is not None:
             save_table(task.out / CLUSTERS, one.key, answer.clusters)
         return {"keys": found.rows, "decided": answer.decision.num_rows, **answer.counts}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from pipelines.dedup_reduce import (
 from pipelines.recipe import ExactDedupStage, MinhashDedupStage
 
 DIGITS = 4  # of a similarity, as it is told
+_CHUNK = 1 << 14  # rows that are Python objects at a time
+_EXACT = {"duplicate_id": (None, "id"), "exact_duplicate": (1.0, "kept"), "url_duplicate": (None, "kept")}
 _NO_FATES = np.zeros(0, np.bool_)  # no document is of an earlier corpus
 
 CLUSTERS = pa.schema(
@@ -51,28 +54,35 @@ class Reduced:
 
 def exact_decision(tables: Tables, _config: ExactDedupStage, _scratch: Path) -> Reduced:
     """Removes repeats of an id (all but the least key), of a content, then of an address (all but the best)."""
-    table = gathered(tables, ["key", "id", "priority", "quality", "content", "url"])
+    table = gathered(tables, ["rank", "key", "id", "priority", "quality", "content", "url"])
     by_id = rank_order(table, [("id", "ascending"), ("key", "ascending")])
-    ids = table["id"].take(pa.array(by_id))
-    again = np.flatnonzero(_repeats(ids))
-    rows = [_row(table, by_id[place], "duplicate_id", None, {"id": ids[place].as_py()}) for place in again.tolist()]
+    again = np.flatnonzero(_repeats(table["id"].take(pa.array(by_id))))
+    rows = [exact_rows(_named(table, by_id[again], by_id[again]), "duplicate_id")]
     once = np.zeros(table.num_rows, np.bool_)
     once[np.delete(by_id, again)] = True
     order = rank_order(table)
     order = order[once[order]]
-    for column, reason, score in (("content", "exact_duplicate", 1.0), ("url", "url_duplicate", None)):
+    for column, reason in (("content", "exact_duplicate"), ("url", "url_duplicate")):
         first = first_of_equals(*halves(table[column]), order)
         gone = np.flatnonzero(first != np.arange(len(order)))
-        kept = table["id"].take(pa.array(order[first[gone]])).to_pylist()
-        rows += [
-            _row(table, row, reason, score, {"kept": one}) for row, one in zip(order[gone].tolist(), kept, strict=True)
-        ]
+        rows.append(exact_rows(_named(table, order[gone], order[first[gone]]), reason))
         order = np.delete(order, gone)
-    return Reduced(decision_rows(rows))
+    return Reduced(decision_rows(chain.from_iterable(rows)))
 
 
-def _row(table: pa.Table, row: int, reason: str, score: float | None, evidence: dict[str, Any]) -> tuple[Any, ...]:
-    return table["key"][row].as_py(), reason, score, evidence
+def exact_rows(gone: Iterable[tuple[int, bytes, str]], reason: str) -> Iterator[tuple[Any, ...]]:
+    """Rows of the decision on (rank, key, id of the one for which it goes)."""
+    score, name = _EXACT[reason]
+    return ((rank, key, reason, score, {name: other}) for rank, key, other in gone)
+
+
+def _named(table: pa.Table, gone: I64, other: I64) -> Iterator[tuple[int, bytes, str]]:
+    """(rank, key, id of the other) of each row of `gone`; `other` : the rows for which they go."""
+    for begin in range(0, len(gone), _CHUNK):
+        some = pa.array(gone[begin : begin + _CHUNK])
+        ids = table["id"].take(pa.array(other[begin : begin + _CHUNK]))
+        columns = table["rank"].take(some), table["key"].take(some), ids
+        yield from zip(*(column.to_pylist() for column in columns), strict=True)
 
 
 def _repeats(column: pa.ChunkedArray) -> np.ndarray:
@@ -91,7 +101,7 @@ def gathered(tables: Tables, columns: Sequence[str]) -> pa.Table:
 
 def minhash_decision(tables: Tables, config: MinhashDedupStage, scratch: Path) -> Reduced:
     """Removes each document that is like a better one that stays."""
-    table = gathered(tables, ["key", "id", "priority", "quality", "content", "template"])
+    table = gathered(tables, ["rank", "key", "id", "priority", "quality", "content", "template"])
     order = rank_order(table)
     content, held = halves(table["content"])
     order = order[held[order]]
@@ -99,10 +109,9 @@ def minhash_decision(tables: Tables, config: MinhashDedupStage, scratch: Path) -
     near = near_duplicates(tables, ranked, near_params(config), scratch)
     gone = np.flatnonzero(near.keeper >= 0)
     ids = table["id"].take(pa.array(order))
-    keys = table["key"].take(pa.array(order[gone])).to_pylist()
-    kept = ids.take(pa.array(near.keeper[gone])).to_pylist()
     scores = near.score[gone].round(DIGITS).tolist()
-    decision = near_rows(zip(keys, kept, scores, strict=True))
+    rows = _named(table, order[gone], order[near.keeper[gone]])
+    decision = near_rows((*row, score) for row, score in zip(rows, scores, strict=True))
     return Reduced(decision, near_counts(near), cluster_table(near, ids))
 
 
@@ -112,10 +121,10 @@ def near_params(config: MinhashDedupStage) -> NearParams:
     return NearParams(config.bands, config.threshold, config.band_cap, config.band_hubs, slots)
 
 
-def near_rows(gone: Iterable[tuple[bytes, str, float]]) -> pa.Table:
-    """The decision on (key, id of the kept one, similarity to it)."""
+def near_rows(gone: Iterable[tuple[int, bytes, str, float]]) -> pa.Table:
+    """The decision on (rank, key, id of the kept one, similarity to it)."""
     return decision_rows(
-        (key, "near_duplicate", score, {"kept": kept, "similarity": score}) for key, kept, score in gone
+        (rank, key, "near_duplicate", score, {"kept": kept, "similarity": score}) for rank, key, kept, score in gone
     )
 
 

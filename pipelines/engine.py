@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from filters.errors import UsageError
 from pipelines.dataset import Dataset
+from pipelines.decisions import ranked_tables
 from pipelines.dedup_decide import Reduced
 from pipelines.files import writing
 from pipelines.reduces import REDUCTIONS
@@ -85,7 +86,7 @@ def scratch_beside(keys: Dataset) -> Iterator[Path]:
 def decide(stage: StageSpec, keys: Dataset) -> Reduced:
     """The answer of a Reduce, computed in this process."""
     with scratch_beside(keys) as scratch:
-        return REDUCTIONS[stage.name].decide(keys.tables, stage.config, scratch)
+        return REDUCTIONS[stage.name].decide(ranked_tables(keys), stage.config, scratch)
 
 
 def sum_by(table: pa.Table, by: str) -> pa.Table:

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from filters.errors import MathcorpusError, UsageError
 from pipelines import spark_ship, spark_worker
 from pipelines.dataset import Dataset
+from pipelines.decisions import RANK
 from pipelines.dedup_decide import Reduced
 from pipelines.engine import Progress, scratch_beside
 from pipelines.java import java_home
@@ -158,7 +159,10 @@ class SparkEngine:
         size = sum(shard.bytes for shard in keys.shards)
         partitions = max(2, self._cores(), -(-size // BYTES_PER_PARTITION))
         self.spark.conf.set("spark.sql.shuffle.partitions", str(partitions))
-        return self.spark.read.parquet(*map(str, keys.paths()))
+        from pyspark.sql import functions as f
+
+        rank = f.regexp_extract(f.col("_metadata.file_name"), r"^(\d+)", 1).cast("int")
+        return self.spark.read.parquet(*map(str, keys.paths())).withColumn(RANK.name, rank)
 
     def reduce(self, stage: StageSpec, keys: Dataset) -> Reduced:
         """The answer, by shuffles."""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from filters.minhash import similarity
 from filters.near import first_kept, jaccards
 from pipelines.decisions import decision_rows
-from pipelines.dedup_decide import CLUSTERS, DIGITS, Reduced, near_rows
+from pipelines.dedup_decide import CLUSTERS, DIGITS, Reduced, exact_rows, near_rows
 from pipelines.paragraph_reduce import repeated
 from pipelines.parents_reduce import Tie
 from pipelines.parents_reduce import orphans as without_parents
@@ -37,12 +37,8 @@ class Sql:
     sent: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]
 
 
+_CHUNK = 1 << 14  # rows
 _RANK = ["priority", "minus_quality", "id", "key"]
-_TOLD: dict[str, Callable[[str], tuple[float | None, dict[str, str]]]] = {  # score and evidence of a reason
-    "duplicate_id": lambda other: (None, {"id": other}),
-    "exact_duplicate": lambda other: (1.0, {"kept": other}),
-    "url_duplicate": lambda other: (None, {"kept": other}),
-}
 
 
 def exact(frame: Any, _: ExactDedupStage, sql: Sql, _scratch: Path) -> Reduced:
@@ -50,7 +46,7 @@ def exact(frame: Any, _: ExactDedupStage, sql: Sql, _scratch: Path) -> Reduced:
     f, window = sql.functions, sql.Window
     frame = frame.selectExpr("*", "-quality AS minus_quality")
     left = frame.withColumn("n", f.row_number().over(window.partitionBy("id").orderBy("key")))
-    gone = left.where("n > 1").selectExpr("key", "id AS other", "'duplicate_id' AS reason")
+    gone = left.where("n > 1").selectExpr("rank", "key", "id AS other", "'duplicate_id' AS reason")
     left = left.where("n = 1")
     for column, reason in (("content", "exact_duplicate"), ("url", "url_duplicate")):
         best_first = window.partitionBy(column).orderBy(*_RANK)
@@ -58,16 +54,17 @@ def exact(frame: Any, _: ExactDedupStage, sql: Sql, _scratch: Path) -> Reduced:
             "n", f.row_number().over(best_first)
         )
         worse = ranked.where(f"n > 1 AND {column} IS NOT NULL")
-        gone = gone.union(worse.selectExpr("key", "kept AS other", f"'{reason}' AS reason"))
+        gone = gone.union(worse.selectExpr("rank", "key", "kept AS other", f"'{reason}' AS reason"))
         left = ranked.where(f"n = 1 OR {column} IS NULL").drop("kept")
-    return Reduced(
-        decision_rows((key, reason, *_TOLD[reason](other)) for key, other, reason in rows_of(gone.toArrow()))
-    )
+    found = rows_of(gone.toArrow())
+    rows = (row for *named, reason in found for row in exact_rows([tuple(named)], reason))
+    return Reduced(decision_rows(rows))
 
 
 def rows_of(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """The rows of a table as tuples."""
-    return zip(*(c.to_pylist() for c in table.columns), strict=True)
+    """The rows of a table as tuples, not all of which are Python objects at a time."""
+    for batch in table.to_batches(max_chunksize=_CHUNK):
+        yield from zip(*(c.to_pylist() for c in batch.columns), strict=True)
 
 
 def minhash(frame: Any, config: MinhashDedupStage, sql: Sql, scratch: Path) -> Reduced:
@@ -83,11 +80,10 @@ class _Near:
         self._sent = sql.sent
         self._spark = frame.sparkSession
         held = frame.where("bands IS NOT NULL").selectExpr("*", "-quality AS minus_quality")
-        order = held.select("key", "id", "template", "content", *_RANK[:2]).orderBy(*_RANK)
-        self._numbers = self._kept(
-            "numbers", order.selectExpr("monotonically_increasing_id() AS n", "key", "id", "template", "content")
-        )
-        self._documents = held.join(self._numbers.select("n", "key"), "key").drop("key", "id")
+        told = ["rank", "key", "id", "template", "content"]
+        order = held.select(*told, *_RANK[:2]).orderBy(*_RANK)
+        self._numbers = self._kept("numbers", order.selectExpr("monotonically_increasing_id() AS n", *told))
+        self._documents = held.join(self._numbers.select("n", "key"), "key").drop("rank", "key", "id")
 
     def reduced(self) -> Reduced:
         """The answer."""
@@ -97,9 +93,10 @@ class _Near:
         alike = f.col("score") >= self._config.threshold
         edges = scored.where(alike & ~f.col("sibling")).select("a", "b", "score")
         fates = self._kept("fates", self._fates(edges))
-        gone = fates.where("keeper IS NOT NULL").join(self._numbers.select("n", "key"), "n")
+        gone = fates.where("keeper IS NOT NULL").join(self._numbers.select("n", "rank", "key"), "n")
         named = gone.join(self._numbers.selectExpr("n AS keeper", "id AS kept"), "keeper")
-        rows = [(k, i, round(s, DIGITS)) for k, i, s in rows_of(named.select("key", "kept", "score").toArrow())]
+        told = rows_of(named.select("rank", "key", "kept", "score").toArrow())
+        decision = near_rows((r, k, i, round(s, DIGITS)) for r, k, i, s in told)
         clusters = self._clusters(fates, self._siblings())
         kinds = f.count_if(alike & ~f.col("sibling")), f.count_if(alike & f.col("sibling"))
         [(compared, proven, masked)] = rows_of(scored.agg(f.count("*"), *kinds).toArrow())
@@ -112,7 +109,7 @@ class _Near:
             "siblings": clusters.num_rows - near.num_rows,
             "clusters": len(near["cluster"].unique()),
         }
-        return Reduced(near_rows(rows), counts, clusters)
+        return Reduced(decision, counts, clusters)
 
     def _kept(self, name: str, frame: Any) -> Any:
         path = str(self._scratch / name)
