@@ -49,6 +49,7 @@ class Journal:
         self._waiting: dict[bytes, _Row] = {}
         self._leaving: dict[bytes, _Row] = {}
         self._lock = threading.Lock()  # of the change from the one to the other
+        self._turn = threading.Lock()  # of the connection that writes
         try:
             self._write = self._open(file)
             self._write.execute(_TABLE)
@@ -120,21 +121,24 @@ class Journal:
             self._waiting[key] = row
 
     def flush(self) -> None:
-        """Puts on the disk what waits, in one transaction. May run in another thread than the rest, one at a time."""
-        with self._lock:
-            self._leaving, self._waiting = self._waiting, {}
-        if not self._leaving:
-            return
-        try:
-            with self._write:
-                self._write.execute("BEGIN IMMEDIATE")
-                self._write.executemany(_ADD, self._leaving.values())
-        except sqlite3.Error as error:
+        """Puts on the disk what waits, in one transaction. Another thread may do so than the one that adds."""
+        with self._turn:
             with self._lock:
-                self._waiting = self._leaving | self._waiting
-            raise self._broken(error) from error
-        finally:
-            self._leaving = {}
+                self._leaving, self._waiting = self._waiting, {}
+            try:
+                if self._leaving:
+                    self._commit(self._leaving.values())
+            except sqlite3.Error as error:
+                with self._lock:
+                    self._waiting = self._leaving | self._waiting
+                raise self._broken(error) from error
+            finally:
+                self._leaving = {}
+
+    def _commit(self, rows: Iterable[_Row]) -> None:
+        with self._write:
+            self._write.execute("BEGIN IMMEDIATE")
+            self._write.executemany(_ADD, rows)
 
     def usage(self) -> Usage:
         """The tokens of all outcomes, of every run."""

@@ -36,7 +36,7 @@ def ask(
 ) -> list[tuple[str | None, str]]:
     """The texts and failures of a server's answers to one message each."""
     url = served if isinstance(served, str) else served.url
-    server = Server(url, **{"model": MODEL, "timeout": 0.4, **more})  # type: ignore[arg-type]
+    server = Server(url, **{"model": MODEL, "timeout": 10, **more})  # type: ignore[arg-type]
     with Journal(journal) as kept:
         backend = HttpBackend(server)
         plan = [Request("t", "p@1", backend.model, (("user", text),), Sampling(max_tokens=16)) for text in texts]
@@ -126,7 +126,7 @@ def test_no_more_at_a_time_than_was_said() -> None:
 def test_each_failure_has_its_name_and_its_tries(reply: Reply, failure: str, tries: int) -> None:
     """What a later try may change is tried again, the rest is not; the other question is answered."""
     with model_server(lambda asked, _: reply if asked == "bad" else "yes") as served:
-        answers = ask(served, ["bad", "good"])
+        answers = ask(served, ["bad", "good"], timeout=0.5 if failure == "timeout" else 10)
 
     assert [failed for _, failed in answers] == [failure, ""]
     assert answers[1] == ("yes", "")
