@@ -1,10 +1,10 @@
 """Builds that are killed: the table of faults.
 
-    python benchmarks/faults.py [local|spark] [BUILDS]
+    python benchmarks/faults.py [local|spark|cluster] [BUILDS]
 
 BUILDS of each kind (default 12); each is killed up to twice at points that a seed decides, resumed, and compared with
 the undisturbed build: digests of all datasets, rows of corpus and ledger, files that no manifest names, processes that
-outlive their driver. Kinds: see tests/faults.py.
+outlive their driver. `spark` is local[2,4], `cluster` a master and two workers. Kinds: see tests/faults.py.
 """
 
 from __future__ import annotations

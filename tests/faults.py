@@ -1,6 +1,6 @@
 """Kills builds at seeded points, resumes them, and compares; shared by test_faults.py and benchmarks/faults.py.
 
-The builds run in a process of their own that has imported everything and forks for each: a start costs seconds otherwise.
+What kills itself is in armed.py; all else is killed from here.
 """
 
 from __future__ import annotations
@@ -12,28 +12,33 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import orjson
 import small
+import spark_servers
+from armed import Spec, planned
 
-from pipelines import dataset, files
-from pipelines.build import Build
-from pipelines.dataset import Dataset, ShardWriter
-from pipelines.engine import Engine, InlineEngine, Progress, make_engine
-from pipelines.plan import Plan
-from pipelines.stage import Task
+from pipelines import files
+from pipelines.dataset import Dataset
+from pipelines.engine import InlineEngine
 
 HERE = Path(__file__).resolve().parent
+PATHS = f"{HERE}:{HERE.parent}"
 FILES = 6  # of input, a rank each
 KILLS = 2  # of a build, one after the other, before it may end
-LIMIT_S = {"local": 60.0, "spark": 180.0}  # after which a run hangs
-ORPHAN_S = 5.0  # after which a worker without a driver is an orphan
+LIMIT_S = {"local": 60.0, "spark": 300.0, "cluster": 600.0}  # after which a run hangs
+ORPHAN_S = {"local": 5.0, "spark": 5.0, "cluster": 30.0}  # after which a process without a driver is an orphan
+COMMITS = {"map": 6, "reduce": 3}  # files that a rank commits: shards, its cost, its marker
+AFTER_S = 0.5  # of the point that the seed decides, in which a process is struck
+SHUFFLE_S = 3.0  # the same, from the beginning of a Reduce
+IN_SHUFFLE = " in a shuffle"
+_DRIVEN = ("driver", "Python worker", "JVM", "worker in a shard", "worker at a commit", "driver at a commit")
 KINDS = {
     "local": (
         "driver",
@@ -44,144 +49,15 @@ KINDS = {
         "worker at a commit",
         "driver at a commit",
     ),
-    "spark": ("driver", "Python worker", "JVM", "driver at a commit"),
+    "spark": (*_DRIVEN, f"driver{IN_SHUFFLE}", f"JVM{IN_SHUFFLE}"),  # local[2,4]: the JVM is the executor too
+    "cluster": (*_DRIVEN, "executor", f"executor{IN_SHUFFLE}", "Spark worker"),
 }
-
-
-@dataclass
-class Spec:
-    """A build and the point where it kills itself; `at` counts calls, and 0 never."""
-
-    root: str
-    out: str
-    engine: str = "local"
-    driver: int = 0  # commits of the driver
-    folder: str = ""  # of the pass in which a worker dies,
-    rank: int = 0  # in this rank,
-    what: str = ""  # in `row` or `commit`
-    at: int = 0
-    after: bool = False  # behind the rename
-    once: str = ""  # the file that says that it has happened
-
-
-def die(spec: Spec) -> None:
-    """Kills this process, once."""
-    try:
-        Path(spec.once).touch(exist_ok=False)
-    except FileExistsError:
-        return
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def arm_commits(spec: Spec, at: int, count: list[int]) -> None:
-    """From now on the commit of that number kills, before the file is renamed or behind."""
-
-    def commit(tmp: Path, target: Path) -> None:
-        count[0] += 1
-        if count[0] == at and not spec.after:
-            die(spec)
-        REAL_COMMIT(tmp, target)
-        if count[0] == at and spec.after:
-            die(spec)
-
-    for module in (files, dataset):
-        module.commit_file = commit  # type: ignore[attr-defined]
-
-
-REAL_COMMIT = files.commit_file
-REAL_WRITE = ShardWriter.write
-
-
-def arm_rows(spec: Spec) -> None:
-    """From now on the row of that number kills, when those before it are a whole Parquet file in _tmp."""
-    count = [0]
-
-    def write(self: ShardWriter, row: dict[str, Any]) -> None:
-        count[0] += 1
-        REAL_WRITE(self, row)
-        if count[0] == spec.at:
-            self._flush()
-            self._file.close()
-            die(spec)
-
-    ShardWriter.write = write  # type: ignore[method-assign]
-
-
-@dataclass(frozen=True)
-class Deadly:
-    """A task of which one rank kills its worker."""
-
-    task: Task
-    spec: Spec
-
-    @property
-    def out(self) -> Path:
-        return self.task.out
-
-    @property
-    def ranks(self) -> int:
-        return self.task.ranks
-
-    def run(self, rank: int) -> None:
-        """Runs the rank, armed if it is the one."""
-        if rank == self.spec.rank and self.spec.folder == self.out.name:
-            arm_rows(self.spec) if self.spec.what == "row" else arm_commits(self.spec, self.spec.at, [0])
-        try:
-            self.task.run(rank)
-        finally:
-            arm_commits(self.spec, 0, [0])
-            ShardWriter.write = REAL_WRITE  # type: ignore[method-assign]
-
-
-class DeadlyEngine:
-    """An engine whose ranks may kill their worker."""
-
-    def __init__(self, engine: Engine, spec: Spec) -> None:
-        self._engine, self._spec = engine, spec
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._engine, name)
-
-    def run(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
-        self._engine.run(Deadly(task, self._spec), ranks, progress)
-
-
-def run_build(spec: Spec) -> None:
-    """The build that is killed; writes how often its driver commits, and the manifest."""
-    count = [0]
-    plan = planned(Path(spec.root), spec.out)
-    engine: Callable[[], Any] = lambda: make_engine(spec.engine, 2)  # noqa: E731
-    if spec.folder:
-        manifest = Build(plan, lambda: DeadlyEngine(engine(), spec)).run()
-    else:
-        arm_commits(spec, spec.driver, count)
-        manifest = Build(plan, engine).run()
-    (Path(spec.root) / f"{spec.out}.told").write_bytes(orjson.dumps({"commits": count[0], "manifest": manifest}))
-
-
-def serve() -> None:
-    """Forks for each line of stdin, a Spec; prints the build's process, and how it ended when it has."""
-    for line in sys.stdin:
-        pid = os.fork()
-        if not pid:
-            os.setsid()
-            sys.stdin.close()
-            os.dup2(2, 1)
-            try:
-                run_build(Spec(**orjson.loads(line)))
-            except BaseException:  # noqa: BLE001 - the fork must not go on as its parent
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        print(pid, flush=True)  # noqa: T201 - read by Ground
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201
-
-
-def planned(root: Path, out: str) -> Plan:
-    return small.plan(root, out)
-
-
-# --- the one who kills ------------------------------------------------------------------------------------------------
+_COMMANDS = {  # of processes of Spark
+    "JVM": "SparkSubmit",
+    "executor": "CoarseGrainedExecutorBackend",
+    "Spark worker": "deploy.worker.Worker",
+    "Python worker": "pyspark.daemon",
+}
 
 
 @dataclass
@@ -210,7 +86,7 @@ class Outcome:
 
 
 class Ground:
-    """A folder with the input, the undisturbed build, and runs that are killed."""
+    """A folder with the input, the undisturbed build, and runs that are killed; perhaps a cluster of Spark."""
 
     def __init__(self, root: Path, engine: str = "local") -> None:
         self.root, self.engine = root, engine
@@ -218,22 +94,38 @@ class Ground:
         self.whole = small.build(planned(root, "whole"), InlineEngine())
         self.rows = rows(root / "whole")
         self.folders = [p.folder for p in planned(root, "whole").passes]
+        self._cluster, self._clusters, self.master = ExitStack(), 0, None
+        self._start_cluster()
         self._said = (root / "said").open("wb")
         self.server = subprocess.Popen(
-            [sys.executable, "-c", "import faults; faults.serve()"],
+            [sys.executable, "-c", "import armed; armed.serve()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
-            env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent}"},
+            env={**os.environ, "PYTHONPATH": PATHS},
         )
-        started = time.monotonic()
-        _, told, _ = self.run(Spec(str(root), "timed", engine), None)
-        self.seconds, self.commits = time.monotonic() - started, told["commits"]
+        code, told, _ = self.run(self._spec("counted"), None)
+        assert code == 0, self._last_words()
+        self.commits, self.steps = told["commits"], self._steps("counted")
+
+    def _start_cluster(self) -> None:
+        """A new one, where the engine is one: what a Spark worker leaves behind is never whole."""
+        if self.engine == "cluster":
+            self._cluster.close()
+            self._clusters += 1
+            folder = self.root / f"cluster-{self._clusters}"
+            self.master = self._cluster.enter_context(spark_servers.cluster(folder, "--path", PATHS))
+            self._daemons = set(orjson.loads((folder / "pids.json").read_bytes())["pids"].values())
 
     def close(self) -> None:
-        """Ends the process that builds."""
+        """Ends the process that builds, and the cluster."""
         self.server.communicate()
         self._said.close()
+        self._cluster.close()
+
+    def _spec(self, out: str, **more: Any) -> Spec:
+        engine = "local" if self.engine == "local" else "spark"
+        return Spec(str(self.root), out, engine, self.master, **more)
 
     def run(self, spec: Spec, kill: Callable[[int], bool] | None) -> tuple[int, dict[str, Any], bool]:
         """(exit code of the build, what it told, whether it was struck); {} where it did not end well."""
@@ -259,20 +151,24 @@ class Ground:
         rng = random.Random(f"{kind}/{seed}")
         name = f"{kind.replace(' ', '-')}-{seed}"
         for number in range(KILLS):
-            spec = Spec(str(self.root), name, self.engine, once=str(self.root / f"struck-{name}-{number}"))
+            spec = self._spec(name, once=str(self.root / f"struck-{name}-{number}"))
             kill = None
             if kind == "driver at a commit":
                 spec.driver, spec.after = rng.randint(1, self.commits // (number + 1)), rng.random() < 0.5
             elif kind.startswith("worker "):
                 spec.folder, spec.rank, spec.after = self._left(name, rng), rng.randrange(FILES), rng.random() < 0.5
-                spec.what = "row" if kind.endswith("shard") and spec.folder.startswith("map-") else "commit"
-                spec.at = rng.randint(1, 3)
+                what, _, _ = spec.folder.partition("-")
+                spec.what = "row" if kind.endswith("shard") and what == "map" else "commit"
+                spec.at = rng.randint(1, 3 if spec.what == "row" else COMMITS[what])
             else:
                 kill = lambda pid: self._kill(kind, pid, name, rng)  # noqa: E731
             code, _, struck = self.run(spec, kill)
             outcome.struck += struck or Path(spec.once).exists()
             outcome.hung += code == -signal.SIGTERM
-            outcome.orphans += self._orphans()
+            if self.engine != "cluster":  # whose executors may go on while the next run begins
+                outcome.orphans += self._orphans()
+            if kind == "Spark worker":
+                self._start_cluster()
             if code == 0:  # it got over it
                 break
         self._compare(name, outcome)
@@ -281,14 +177,23 @@ class Ground:
         left = [f for f in self.folders if not (self.root / name / "work" / f / "done.json").exists()]
         return rng.choice(left)
 
+    def _steps(self, name: str) -> int:
+        """How far a build is: ranks and passes that are done."""
+        work = self.root / name / "work"
+        return sum(1 for pattern in ("*/ranks/*.json", "*/done.json") for _ in work.glob(pattern))
+
     def _kill(self, kind: str, pid: int, name: str, rng: random.Random) -> bool:
-        lock, begun = self.root / name / ".lock", time.monotonic()
-        while not lock.exists() and time.monotonic() - begun < LIMIT_S[self.engine]:
+        kind, shuffle, _ = kind.partition(IN_SHUFFLE)
+        folder, until = self.root / name, rng.randrange(min(self._steps(name), self.steps - 1), self.steps)
+        while pid in session({pid}) and not (
+            any(folder.glob("work/*/_tmp/reduce-*")) if shuffle else self._steps(name) >= until
+        ):
             time.sleep(0.02)
-        at = time.monotonic() + rng.random() * max(0.5, self.seconds - (time.monotonic() - begun))
-        time.sleep(at - time.monotonic())
-        while time.monotonic() < at + 5 and pid in session(pid):  # a worker may not be there yet
-            if victims := sorted(who(kind, pid)):
+        at = time.monotonic() + rng.random() * (SHUFFLE_S if shuffle else AFTER_S)
+        time.sleep(max(0.0, at - time.monotonic()))
+        leaders = {pid, *self._daemons} if self.engine == "cluster" else {pid}
+        while time.monotonic() < at + 5 and pid in session({pid}):  # a worker may not be there yet
+            if victims := sorted(who(kind, pid, leaders)):
                 os.kill(rng.choice(victims), signal.SIGKILL) if kind != "machine" else os.killpg(pid, signal.SIGKILL)
                 return True
             time.sleep(0.02)
@@ -296,20 +201,32 @@ class Ground:
 
     def _orphans(self) -> int:
         """Processes of the run that go on without it; they are ended."""
-        until = time.monotonic() + ORPHAN_S
-        while left := session(self.session):
+        until = time.monotonic() + ORPHAN_S[self.engine]
+        while left := self._without_driver():
             if time.monotonic() > until:
-                os.killpg(self.session, signal.SIGKILL)
+                for pid in left:
+                    os.kill(pid, signal.SIGKILL)
                 return len(left)
             time.sleep(0.05)
         return 0
 
+    def _without_driver(self) -> set[int]:
+        left = set(session({self.session}))
+        if self.engine == "cluster":
+            found = session(self._daemons)
+            left |= {p for p, (_, c) in found.items() if _COMMANDS["executor"] in c or _COMMANDS["Python worker"] in c}
+        return left
+
+    def _last_words(self) -> str:
+        return (self.root / "said").read_text()[-500:]
+
     def _compare(self, name: str, outcome: Outcome) -> None:
         outcome.builds += 1
-        code, told, _ = self.run(Spec(str(self.root), name, self.engine), None)
+        code, told, _ = self.run(self._spec(name), None)
+        outcome.orphans += self._orphans()
         if code:
             outcome.hung += code == -signal.SIGTERM
-            outcome.wrong.append(f"{name}: not resumed: {(self.root / 'said').read_text()[-500:]}")
+            outcome.wrong.append(f"{name}: not resumed: {self._last_words()}")
             return
         found = rows(self.root / name)
         outcome.lost += (self.rows - found).total()
@@ -341,8 +258,8 @@ def leftovers(out: Path) -> list[str]:
     return found
 
 
-def session(leader: int) -> dict[int, tuple[int, str]]:
-    """{pid: (parent, command)} of the living processes of a session."""
+def session(leaders: set[int]) -> dict[int, tuple[int, str]]:
+    """{pid: (parent, command)} of the living processes of some sessions."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -350,20 +267,18 @@ def session(leader: int) -> dict[int, tuple[int, str]]:
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if int(of) == leader and state != "Z":
+        if int(of) in leaders and state != "Z":
             found[int(folder.name)] = int(parent), command
     return found
 
 
-def who(kind: str, leader: int) -> set[int]:
-    """The processes that a kind of fault may kill."""
-    alive = session(leader)
+def who(kind: str, leader: int, leaders: set[int]) -> set[int]:
+    """The processes that a kind of fault may kill, of a run and of the cluster that it uses."""
+    alive = session(leaders)
     if kind in {"driver", "machine"}:
         return {leader} & alive.keys()
-    if kind == "JVM":
-        return {pid for pid, (_, command) in alive.items() if "SparkSubmit" in command}
-    if kind == "Python worker":
-        daemons = {pid for pid, (_, command) in alive.items() if "pyspark.daemon" in command}
-        return {pid for pid in daemons if alive[pid][0] in daemons}
+    if kind in _COMMANDS:
+        found = {pid for pid, (_, command) in alive.items() if _COMMANDS[kind] in command}
+        return {pid for pid in found if alive[pid][0] in found} if kind == "Python worker" else found
     servers = {pid for pid, (parent, command) in alive.items() if parent == leader and "forkserver" in command}
     return servers if kind == "forkserver" else {pid for pid, (parent, _) in alive.items() if parent in servers}

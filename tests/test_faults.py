@@ -61,14 +61,21 @@ def test_a_build_survives_kill_9_of_every_kind(kind: str, ground: Ground) -> Non
     struck(ground, kind, range(10))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", KINDS["spark"])
-def test_a_build_on_spark_survives_kill_9(kind: str, tmp_path: Path) -> None:
-    """Two builds of each kind."""
+@pytest.fixture(scope="module", params=["spark", "cluster"])
+def spark_ground(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    """local[2,4], and a standalone cluster of two workers."""
     pytest.importorskip("pyspark", reason="the spark extra is not installed")
-    ground = Ground(tmp_path / "ground", "spark")
-    struck(ground, kind, range(2))
-    ground.close()
+    made = Ground(tmp_path_factory.mktemp("ground"), request.param)
+    yield made
+    made.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)  # faults.py has limits of its own for each run
+def test_a_build_on_spark_survives_kill_9(spark_ground: Ground) -> None:
+    """A build of each kind, each killed up to twice."""
+    for kind in KINDS[spark_ground.engine]:
+        struck(spark_ground, kind, [0])
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------
