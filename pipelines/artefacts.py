@@ -6,9 +6,8 @@ and whatever was made is thrown away if the files that it was made of have chang
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import orjson
@@ -19,12 +18,14 @@ from pipelines import dataset as ds
 from pipelines import keys
 from pipelines.code_seeds import train_code_model
 from pipelines.decisions import Artefact
-from pipelines.files import UNFINISHED
+from pipelines.files import unfinished_file
 from pipelines.inputs import file_digest, resolve
+from pipelines.places import Place, copy, fetched, place
 from pipelines.plan import KEY_CHARS, Plan, PlannedStage, need_of
 from pipelines.progress import Events
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, TakedownStage
 from pipelines.sources import read_texts
+from pipelines.spool import spool_folder
 
 Facts = dict[str, Any]  # what a manifest says of an artefact beside its digest
 
@@ -48,28 +49,40 @@ def _made(plan: Plan, stage: PlannedStage, kind: str, name: str, make: Callable[
     assert stage.config is not None
     root = plan.work / f"{kind}-{stage.name}-{stage.need[:KEY_CHARS]}"
     if not (root / "manifest.json").exists():
-        tmp = root / UNFINISHED / name
         with ds.writing(root):
-            tmp.parent.mkdir(parents=True, exist_ok=True)
+            tmp = unfinished_file(root, name)
             facts = make(tmp)
             if need_of(stage.config, plan.base, plan.recipe.seed) != stage.need:
                 msg = f"stage {stage.name!r}: the files of its {kind} changed while the build ran; run it again"
                 raise InputError(msg)
+            sha256, size = ds.file_sha256(tmp)
             ds.commit_file(tmp, root / name)
-        sha256, size = ds.file_sha256(root / name)
         ds.write_json(root / "manifest.json", {"key": stage.need, "sha256": sha256, "bytes": size, **facts})
     about = orjson.loads((root / "manifest.json").read_bytes())
-    if ds.file_sha256(root / name) != (about["sha256"], about["bytes"]):
+    path = _at_hand(root / name, about["sha256"])
+    if ds.file_sha256(path) != (about["sha256"], about["bytes"]):
         msg = f"{root / name}: not the file that its manifest describes; delete {root} and run again"
         raise InputError(msg)
-    return Artefact(str(root / name), about.get("digest", about["sha256"]))
+    return Artefact(str(path), about.get("digest", about["sha256"]))
+
+
+def _at_hand(file: Place, sha256: str) -> Path:
+    """The file itself, or a copy that stays on this machine as long as this process."""
+    if isinstance(file, Path):
+        return file
+    path = spool_folder() / f"{sha256}{PurePosixPath(file.name).suffix}"
+    if not path.exists():
+        part = unfinished_file(file.parent, file.name)
+        file.download(part)
+        part.rename(path)
+    return path
 
 
 def _recall_model(plan: Plan, config: RecallStage, tmp: Path, events: Events) -> Facts:
     from filters.classifier import TrainParams, train
 
     if config.model is not None:
-        shutil.copyfile(resolve(config.model, plan.base)[0], tmp)
+        copy(place(resolve(config.model, plan.base)[0]), tmp)
         return {}
     events.note("training the recall classifier")
     texts = {
@@ -90,7 +103,7 @@ def _recall_model(plan: Plan, config: RecallStage, tmp: Path, events: Events) ->
 
 def _code_model(plan: Plan, config: CodeStage, tmp: Path, events: Events) -> Facts:
     if config.model is not None:
-        shutil.copyfile(resolve(config.model, plan.base)[0], tmp)
+        copy(place(resolve(config.model, plan.base)[0]), tmp)
     else:
         events.note("training the classifier of source code")
         train_code_model(config, plan.base, tmp)
@@ -99,8 +112,9 @@ def _code_model(plan: Plan, config: CodeStage, tmp: Path, events: Events) -> Fac
 
 def _takedown(plan: Plan, config: TakedownStage, tmp: Path) -> Facts:
     given = keys.takedown_path(config, plan.base)
-    load_takedown(str(given), file_digest(given))  # a line that is no entry stops the build here, not in a worker
-    shutil.copyfile(given, tmp)
+    copy(given, tmp)
+    with fetched(given) as here:  # a line that is no entry stops the build here, not in a worker
+        load_takedown(str(here), file_digest(given))
     return {}
 
 
@@ -110,7 +124,8 @@ def _index(plan: Plan, config: DecontaminateStage, tmp: Path, events: Events) ->
 
     events.note("indexing the benchmarks")
     fields = {str(k): v for k, v in config.fields.items()} if config.fields else None
-    items = load_benchmarks(keys.benchmark_paths(config, plan.base), fields)
+    with keys.benchmark_paths(config, plan.base) as paths:
+        items = load_benchmarks(paths, fields)
     index = build_index(items, config.ngram, config.near_ngram)
     index.save(tmp)
     return {"digest": index.digest, "coverage": [c._asdict() for c in index.coverage()]}

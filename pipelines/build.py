@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -23,6 +21,8 @@ from pipelines.artefacts import prepare
 from pipelines.decisions import Artefact, save_decision
 from pipelines.engine import Engine
 from pipelines.files import sweep
+from pipelines.leases import held
+from pipelines.places import Place, Remote, contents, link_all, names_in, remove_all
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
 from pipelines.reduces import REDUCTIONS
@@ -51,11 +51,12 @@ class Build:
     engine: Callable[[], Engine]
     events: Events = field(default_factory=Events)
     memory_mb: int | None = None  # that a worker may hold
+    check: Callable[[], None] = field(default=lambda: None, init=False)  # that the folder is still this run's
 
     def run(self) -> dict[str, Any]:
         """The build's manifest. Does nothing that is done; `manifest["fresh"]` says whether anything was."""
         self.plan = replace(self.plan, out=self.plan.out.absolute())  # workers have working folders of their own
-        with locked(self.plan.out):
+        with locked(self.plan.out) as self.check:
             if found := finished(self.plan):
                 return {**found, "fresh": False}
             sweep(self.plan.out)
@@ -103,6 +104,7 @@ class Build:
         return StageSpec(stage.name, stage.config, artefact, reduced)
 
     def _run_pass(self, engine: Engine, one: Pass, task: Task) -> None:
+        self.check()
         started = time.perf_counter()
         missing = missing_ranks(task)
         self.events.started(one, task.ranks, len(missing))
@@ -111,11 +113,12 @@ class Build:
         if left := missing_ranks(task):
             msg = f"{task.out}: the engine {engine.name} left ranks {left} undone"
             raise AccountingError(msg)
-        reports = [orjson.loads(marker(task.out, r).read_bytes()) for r in range(task.ranks)]
+        reports = [orjson.loads(c) for c in contents([marker(task.out, r) for r in range(task.ranks)])]
         extra = (
             self._close_reduce(engine, one, task, reports) if one.kind == "reduce" else close_map(task, one, reports)
         )
-        costs = [orjson.loads((task.out / "cost" / f"{r:05d}.json").read_bytes()) for r in range(task.ranks)]
+        files = [task.out / "cost" / marker(task.out, r).name for r in range(task.ranks)]
+        costs = [orjson.loads(c) for c in contents(files)]
         done = {**extra, "cost": merge_costs(costs, time.perf_counter() - started)}
         for stage in one.stages:
             ds.write_bytes(self.plan.work / "stages" / stage.key[:KEY_CHARS], stage.key.encode())
@@ -134,6 +137,7 @@ class Build:
         return {"keys": found.rows, "decided": answer.decision.num_rows, **answer.counts}
 
     def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
+        self.check()
         totals, out = check_accounts(results), self.plan.out
         withdraw(out)
         datasets = self._publish(results)
@@ -175,7 +179,8 @@ class Build:
         for name, (kind, schema) in {**PUBLIC, EVIDENCE: (EVIDENCE, ds.EVIDENCE)}.items():
             folders = [results[-1]["pass"]] if kind == "kept" else [r["pass"] for r in results]
             datasets[name] = publish(self.plan, name, kind, folders, schema)
-        if found := [p.folder for p in self.plan.passes if (self.plan.work / p.folder / CLUSTERS).exists()]:
+        made = [self.plan.work / p.folder / CLUSTERS / "manifest.json" for p in self.plan.passes]
+        if found := [p.parent.parent.name for p in made if p.exists()]:
             datasets[CLUSTERS] = publish(self.plan, CLUSTERS, CLUSTERS, found, dedup_decide.CLUSTERS)
         return datasets
 
@@ -199,15 +204,22 @@ def finished(plan: Plan) -> dict[str, Any] | None:
     return found if whole and found["key"] == plan.key else None
 
 
-def withdraw(out: Path) -> None:
+def withdraw(out: Place) -> None:
     """Takes away what says that a build is whole, and its report, which must not outlive a kill with other datasets."""
     for name in ("manifest.json", "report.html", "report.json"):
         (out / name).unlink(missing_ok=True)
 
 
 @contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Holds the build folder; OutputError where another run does. The lock dies with its process."""
+def locked(out: Place) -> Iterator[Callable[[], None]]:
+    """Holds the build folder; OutputError where another run does. The lock dies with its process, or is a lease.
+
+    Gives what is to be asked whether the folder is still held; it raises OutputError.
+    """
+    if isinstance(out, Remote):
+        with held(out) as lease:
+            yield lease.check
+        return
     with ds.writing(out):
         out.mkdir(parents=True, exist_ok=True)
         handle = os.open(out / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -218,7 +230,7 @@ def locked(out: Path) -> Iterator[None]:
         msg = f"{out}: another run is using this folder; wait for it, or choose another with --out"
         raise OutputError(msg) from error
     try:
-        yield
+        yield lambda: None
     finally:
         os.close(handle)
 
@@ -281,30 +293,24 @@ def check_accounts(results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def publish(plan: Plan, name: str, kind: str, folders: list[str], schema: pa.Schema) -> ds.Dataset:
-    """A dataset of the build, its shards linked from the passes (copied where the file system has no links)."""
+    """A dataset of the build, its shards linked from the passes (copied where there are no links)."""
     root = plan.out / name
     (root / "manifest.json").unlink(missing_ok=True)
     shards = []
     with ds.writing(root):
         root.mkdir(parents=True, exist_ok=True)
-        for stale in root.glob("*.parquet"):
-            stale.unlink()
+        remove_all([root / stale for stale in names_in(root) if stale.endswith(".parquet")])
+        links = []
         for number, folder in enumerate(folders):
             part = ds.Dataset.load(plan.work / folder / kind)
             for shard in part.shards:
                 target = shard.path if len(folders) == 1 else f"{number:02d}-{shard.path}"
-                _link(part.root / shard.path, root / target)
+                links.append((part.root / shard.path, root / target))
                 shards.append(ds.Shard(target, shard.rows, shard.bytes, shard.sha256, shard.content))
+        link_all(links)
     dataset = ds.Dataset(root, tuple(shards), plan.key)
     dataset.save(schema)
     return dataset
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def versions() -> dict[str, Any]:

@@ -12,8 +12,10 @@ from pipelines.cli_benchmarks import benchmarks
 from pipelines.cli_decontaminate import decontaminate
 from pipelines.cli_dedup import dedup
 from pipelines.cli_extract import extract
+from pipelines.cli_options import PLACE
 from pipelines.cli_recall import recall
 from pipelines.cli_selftest import selftest
+from pipelines.places import Place
 
 if TYPE_CHECKING:
     from pipelines.plan import Plan
@@ -54,8 +56,8 @@ main.add_command(extract)
 main.add_command(recall)
 main.add_command(selftest)
 
-_RECIPE = click.argument("recipe", type=click.Path(path_type=Path))
-_OUT = click.option("--out", type=click.Path(path_type=Path), help="Folder of the build.  [default: out/NAME]")
+_RECIPE = click.argument("recipe", type=PLACE)
+_OUT = click.option("--out", type=PLACE, help="Folder of the build, or a URL (s3://BUCKET/NAME).  [default: out/NAME]")
 _SET = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a recipe's param.")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as JSON.")
 
@@ -78,14 +80,14 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as J
 @_SET
 @_JSON
 def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
-    recipe: Path,
+    recipe: Place,
     engine: str,
     workers: int | None,
     worker_memory: int | None,
     master: str | None,
     slurm: tuple[str, ...],
     status: bool,
-    out: Path | None,
+    out: Place | None,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -143,8 +145,8 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
 @click.option("--cores", type=click.IntRange(1), help="Cores to tell costs for.  [default: cores of this machine]")
 @_JSON
 def plan(
-    recipe: Path,
-    out: Path | None,
+    recipe: Place,
+    out: Place | None,
     settings: tuple[str, ...],
     sample: float | None,
     cores: int | None,
@@ -206,9 +208,9 @@ def _estimate(made: Plan, share: float, cores: int, quiet: bool) -> dict[str, An
 
 @main.command(context_settings=SETTINGS)
 @click.argument("document", metavar="ID")
-@click.option("--build", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the build.")
+@click.option("--build", "folder", type=PLACE, required=True, help="Folder or URL of the build.")
 @_JSON
-def trace(document: str, folder: Path, as_json: bool) -> None:
+def trace(document: str, folder: Place, as_json: bool) -> None:
     """Print the life of one document, kept or removed, in plain words.
 
     \b
@@ -225,15 +227,16 @@ def trace(document: str, folder: Path, as_json: bool) -> None:
         click.echo(in_words(found))
 
 
-def _plan(recipe: Path, out: Path | None, settings: tuple[str, ...]) -> Plan:
+def _plan(recipe: Place, out: Place | None, settings: tuple[str, ...]) -> Plan:
     from pipelines.plan import make_plan
     from pipelines.recipe_file import load_recipe
 
     loaded = load_recipe(recipe, _settings(settings))
-    return make_plan(loaded, recipe.resolve().parent, out or Path("out") / loaded.name)
+    base = recipe.resolve().parent if isinstance(recipe, Path) else recipe.parent
+    return make_plan(loaded, base, out or Path("out") / loaded.name)
 
 
-def _tell_status(recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: bool) -> None:
+def _tell_status(recipe: Place, out: Place | None, settings: tuple[str, ...], as_json: bool) -> None:
     from pipelines.recipe_file import load_recipe
     from pipelines.status import in_words, read_status
 

@@ -12,12 +12,26 @@ from typing import Any, TypeVar
 import click
 
 from filters.errors import UsageError
+from pipelines.places import Place, place
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _OTHER = "Other"
 _COLUMN = 52  # characters of a column of two texts
 _LINES = 4  # of a text that is shown
+
+
+class PlaceType(click.ParamType[Place]):
+    """A path of this machine, or a URL of fsspec."""
+
+    name = "path or url"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:  # noqa: ARG002
+        """The place that was named."""
+        return place(value) if isinstance(value, str) else value
+
+
+PLACE = PlaceType()
 
 
 class _Option(click.Option):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from filters.errors import InputError
 from pipelines import keys
+from pipelines.places import Place
 from pipelines.recipe import CodeStage
 from pipelines.sources import seed_rows
 
@@ -15,14 +16,14 @@ if TYPE_CHECKING:
     from filters.code_model import Seed
 
 
-def train_code_model(config: CodeStage, base: Path, path: Path) -> None:
+def train_code_model(config: CodeStage, base: Place, path: Path) -> None:
     """Trains the model of a code stage on its seeds, and writes it."""
     from filters.code_model import save_model, train_code
 
     save_model(train_code(list(read_seeds(config, base))), path)
 
 
-def read_seeds(config: CodeStage, base: Path) -> Iterator[Seed]:
+def read_seeds(config: CodeStage, base: Place) -> Iterator[Seed]:
     """The labelled files of a code stage; InputError at the first row without text or label."""
     from filters.code_model import Seed
 

@@ -11,11 +11,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 import pyarrow as pa
@@ -23,7 +22,8 @@ import pyarrow.parquet as pq
 from datatrove.data import Document
 
 from filters.errors import InputError
-from pipelines.files import commit_file, encodable, write_bytes, write_json, writing
+from pipelines.files import commit_file, encodable, unfinished_file, write_bytes, write_json, writing
+from pipelines.places import Place, copy_all, fetched, sizes_in
 
 __all__ = [
     "DOCUMENTS",
@@ -41,6 +41,7 @@ __all__ = [
     "document_to_row",
     "encodable",
     "file_sha256",
+    "in_parts",
     "open_shard",
     "read_build",
     "read_documents",
@@ -57,6 +58,7 @@ ROWS_PER_GROUP = 1000
 BYTES_PER_GROUP = 16_000_000  # of text: bounds memory where documents are long
 READ_ROWS = 64
 _HASH_CHUNK = 1 << 22
+_RANGE = 1 << 16  # of an object that is asked for at once, at least
 
 TYPED = {  # columns that stages may fill, beside the fixed ones
     "source": pa.string(),
@@ -119,11 +121,10 @@ class Shard:
 class ShardWriter:
     """Writes rows to one Parquet file that appears under its name only when `commit` is called."""
 
-    def __init__(self, root: Path, name: str, schema: pa.Schema) -> None:
+    def __init__(self, root: Place, name: str, schema: pa.Schema) -> None:
         self.root, self.name, self.schema = root, name, schema
-        self._tmp = root / "_tmp" / f"{name.replace('/', '-')}.{uuid.uuid4().hex}"
         with writing(root):
-            self._tmp.parent.mkdir(parents=True, exist_ok=True)
+            self._tmp = unfinished_file(root, name)
             self._file = pq.ParquetWriter(self._tmp, schema, compression="zstd", compression_level=ZSTD_LEVEL)
         self._buffer: list[dict[str, Any]] = []
         self._size = self._rows = self._content = 0
@@ -151,9 +152,7 @@ class ShardWriter:
         with writing(self.root):
             self._file.close()
             digest, size = file_sha256(self._tmp)
-            target = self.root / self.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            commit_file(self._tmp, target)
+            commit_file(self._tmp, self.root / self.name)
         return Shard(self.name, self._rows, size, digest, f"{self._content % (1 << 128):032x}")
 
     def abort(self) -> None:
@@ -188,7 +187,7 @@ def document_id(origin: str) -> str:
 class Dataset:
     """A folder of shards and its manifest."""
 
-    root: Path
+    root: Place
     shards: tuple[Shard, ...]
     key: str
 
@@ -220,7 +219,7 @@ class Dataset:
         write_json(self.root / "manifest.json", manifest)
 
     @classmethod
-    def load(cls, root: Path) -> Dataset:
+    def load(cls, root: Place) -> Dataset:
         """The dataset in a folder; InputError where there is no manifest or it cannot be read."""
         try:
             data = orjson.loads((root / "manifest.json").read_bytes())
@@ -232,13 +231,23 @@ class Dataset:
             msg = f"{root}/manifest.json: cannot be read ({error})"
             raise InputError(msg) from error
 
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Place]:
         """The shards' files, in order."""
         return [self.root / s.path for s in self.shards]
 
+    def at_hand(self, scratch: Path) -> Dataset:
+        """The same on this machine: itself, or a copy in a folder, whose shards are checked when they are opened."""
+        if isinstance(self.root, Path):
+            return self
+        folder = scratch / self.root.name
+        folder.mkdir()
+        copy_all([(self.root / shard.path, folder / shard.path) for shard in self.shards])
+        return Dataset(folder, self.shards, self.key)
+
     def is_there(self) -> bool:
         """Whether every shard has the size that the manifest says; `open_shard` looks at its bytes too."""
-        return all(p.is_file() and p.stat().st_size == s.bytes for p, s in zip(self.paths(), self.shards, strict=True))
+        sizes = sizes_in(self.root)
+        return all(sizes.get(s.path) == s.bytes for s in self.shards)
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """Row groups of all shards in order, checked; only some columns if asked."""
@@ -248,7 +257,7 @@ class Dataset:
                     yield pa.Table.from_batches([batch])
 
 
-def read_build(build: Path) -> dict[str, Any]:
+def read_build(build: Place) -> dict[str, Any]:
     """The manifest of a whole build; InputError where there is none."""
     try:
         found: dict[str, Any] = orjson.loads((build / "manifest.json").read_bytes())
@@ -258,21 +267,27 @@ def read_build(build: Path) -> dict[str, Any]:
     return found
 
 
-def open_shard(root: Path, shard: Shard) -> pq.ParquetFile:
-    """The shard's file after its size and SHA-256 were found to be those of the manifest."""
+def open_shard(root: Place, shard: Shard) -> pq.ParquetFile:
+    """The shard's file, or a copy here, after its size and SHA-256 were found to be those of the manifest."""
     path = root / shard.path
     try:
-        digest, size = file_sha256(path)
+        with fetched(path) as here:
+            digest, size = file_sha256(here)
+            if (digest, size) != (shard.sha256, shard.bytes):
+                msg = f"{path}: {size} bytes, not what the manifest says ({shard.bytes}); delete {root} and run again"
+                raise InputError(msg)
+            return pq.ParquetFile(here)
     except OSError as error:
-        msg = f"{path}: cannot be read ({error.strerror}); delete {root} and run again"
+        msg = f"{path}: cannot be read ({error.strerror or error}); delete {root} and run again"
         raise InputError(msg) from error
-    if (digest, size) != (shard.sha256, shard.bytes):
-        msg = f"{path}: {size} bytes, not what the manifest says ({shard.bytes}); delete {root} and run again"
-        raise InputError(msg)
-    return pq.ParquetFile(path)
 
 
-def read_documents(root: Path, shard: Shard) -> Iterator[Document]:
+def in_parts(path: Place) -> Path | BinaryIO:
+    """What Arrow is given to read parts of a file: it is not checked, and of an object only these are asked for."""
+    return path if isinstance(path, Path) else path.open("rb", buffering=_RANGE)
+
+
+def read_documents(root: Place, shard: Shard) -> Iterator[Document]:
     """Documents of a shard, in order; typed columns and metadata in `Document.metadata`."""
     with open_shard(root, shard) as file:
         for group in range(file.num_row_groups):  # a batch over several groups holds as many times BYTES_PER_GROUP

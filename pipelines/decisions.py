@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from datatrove.pipeline.filters.base_filter import BaseFilter
 
 from filters.errors import AccountingError
 from pipelines.dataset import Dataset, document_id
+from pipelines.places import Place, place
 from pipelines.tables import save_table, write_table
 
 KEY_BYTES = 16
@@ -92,7 +92,7 @@ def decision_rows(rows: Iterable[tuple[int, bytes, str, float | None, dict[str, 
     return pa.concat_tables(chunks).sort_by([("rank", "ascending"), ("key", "ascending")])
 
 
-def save_decision(root: Path, key: str, decision: pa.Table) -> Dataset:
+def save_decision(root: Place, key: str, decision: pa.Table) -> Dataset:
     """The answer of a Reduce as a dataset: a shard for each rank that loses documents, or one if there are no ranks."""
     if RANK.name not in decision.column_names:
         return save_table(root, key, decision)
@@ -116,7 +116,7 @@ def shard_name(rank: int) -> str:
 
 def load_decision(root: str, rank: int | None = None) -> Decision:
     """What is decided on the documents of a rank, or on all of them, from the folder of a decision."""
-    whole = Dataset.load(Path(root))
+    whole = Dataset.load(place(root))
     shards = tuple(shard for shard in whole.shards if rank is None or shard.path == shard_name(rank))
     table = pa.concat_tables([DECISIONS.empty_table(), *Dataset(whole.root, shards, whole.key).tables()])
     table = table.sort_by("key").combine_chunks()

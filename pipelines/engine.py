@@ -17,11 +17,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters.errors import UsageError
-from pipelines.dataset import Dataset
+from pipelines.dataset import Dataset, in_parts
 from pipelines.decisions import ranked_tables
 from pipelines.dedup_decide import Reduced
 from pipelines.files import writing
+from pipelines.places import Remote
 from pipelines.reduces import REDUCTIONS
+from pipelines.spool import spool_folder
 from pipelines.stage import StageSpec, Task
 
 ENGINES = ("inline", "local", "spark", "slurm")
@@ -76,6 +78,10 @@ class InlineEngine:
 @contextmanager
 def scratch_beside(keys: Dataset) -> Iterator[Path]:
     """A folder for what does not fit in memory, where the ranks write theirs; gone in the end."""
+    if isinstance(keys.root, Remote):
+        with TemporaryDirectory(prefix="reduce-", dir=spool_folder()) as folder:
+            yield Path(folder)
+        return
     scratch = keys.root.parent / "_tmp"
     with writing(scratch):
         scratch.mkdir(parents=True, exist_ok=True)
@@ -83,10 +89,18 @@ def scratch_beside(keys: Dataset) -> Iterator[Path]:
             yield Path(folder)
 
 
+def shared_out(task: Task, engine: str) -> Path:
+    """The folder of a pass for an engine whose machines write into it; UsageError where it is in an object store."""
+    if isinstance(task.out, Remote):
+        msg = f"--engine {engine}: needs a folder that all its machines share, not {task.out}; give another with --out"
+        raise UsageError(msg)
+    return task.out
+
+
 def decide(stage: StageSpec, keys: Dataset) -> Reduced:
     """The answer of a Reduce, computed in this process."""
     with scratch_beside(keys) as scratch:
-        return REDUCTIONS[stage.name].decide(ranked_tables(keys), stage.config, scratch)
+        return REDUCTIONS[stage.name].decide(ranked_tables(keys.at_hand(scratch)), stage.config, scratch)
 
 
 def sum_by(table: pa.Table, by: str) -> pa.Table:
@@ -99,7 +113,7 @@ def sum_by(table: pa.Table, by: str) -> pa.Table:
 
 def totals_of(counts: Dataset, by: str, least: int) -> pa.Table:
     """`Engine.totals`, computed in memory."""
-    schema = pq.read_schema(counts.paths()[0])
+    schema = pq.read_schema(in_parts(counts.paths()[0]))
     total = schema.empty_table()
     for part in counts.tables():
         total = sum_by(pa.concat_tables([total, part.cast(schema)]), by)

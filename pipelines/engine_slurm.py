@@ -20,7 +20,7 @@ import orjson
 
 from filters import errors
 from filters.errors import MathcorpusError, UsageError
-from pipelines.engine import InlineEngine, Progress
+from pipelines.engine import InlineEngine, Progress, shared_out
 from pipelines.files import write_bytes, write_json
 from pipelines.stage import Task, marker
 
@@ -51,7 +51,7 @@ class SlurmEngine(InlineEngine):
 
     def run(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
         """Submits the ranks, and again those whose job ended without a marker."""
-        for old in sorted(task.out.parent.glob("*/slurm/*.job")):  # of a driver that was killed
+        for old in sorted(shared_out(task, self.name).parent.glob("*/slurm/*.job")):  # of a driver that was killed
             _cancel(old)
         left, idle = list(ranks), 0
         while left:
@@ -65,7 +65,7 @@ class SlurmEngine(InlineEngine):
                 raise MathcorpusError(msg)
 
     def _run_once(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
-        folder = task.out / "slurm"
+        folder = shared_out(task, self.name) / "slurm"
         shutil.rmtree(folder / "errors", ignore_errors=True)
         jobs: list[Path] = []
         try:
@@ -98,7 +98,7 @@ def _wait(task: Task, ranks: Sequence[int], jobs: Sequence[Path], progress: Prog
     """Until every rank has a marker, or no job is left that could write one."""
     waiting, ended = list(ranks), 0.0
     while waiting:
-        if failed := sorted((task.out / "slurm" / "errors").glob("*.json")):
+        if failed := sorted((shared_out(task, SlurmEngine.name) / "slurm" / "errors").glob("*.json")):
             told = orjson.loads(failed[0].read_bytes())
             raise getattr(errors, told["kind"], MathcorpusError)(told["message"])
         done = [r for r in waiting if marker(task.out, r).exists()]

@@ -24,12 +24,12 @@ from pipelines import spark_ship, spark_worker
 from pipelines.dataset import Dataset
 from pipelines.decisions import RANK
 from pipelines.dedup_decide import Reduced
-from pipelines.engine import Progress, scratch_beside
+from pipelines.engine import Progress, scratch_beside, shared_out
 from pipelines.java import java_home
 from pipelines.recipe import DecontaminateStage
 from pipelines.scan_reduce import stock_table
 from pipelines.spark_dedup import ANSWERS, Answer, Sql, rows_of
-from pipelines.stage import StageSpec, Task, marker
+from pipelines.stage import StageSpec, Task, missing_ranks
 
 POLL_S = 0.3
 BYTES_PER_PARTITION = 32 << 20  # of compressed keys: a shuffle of them is a few times as large
@@ -109,7 +109,7 @@ class SparkEngine:
             while True:
                 with contextlib.suppress(NotYet):
                     job.exception(timeout=POLL_S)
-                for rank in sorted(r for r in waiting if marker(task.out, r).exists()):
+                for rank in sorted(waiting.difference(missing_ranks(task))):
                     waiting.discard(rank)
                     progress(rank)
                 if job.done():
@@ -131,7 +131,7 @@ class SparkEngine:
     def _prepare(self, task: Task) -> tuple[Path, dict[str, str]]:
         """Sends the models that not every worker sees; an error where one does not see the folder of the build."""
         assert self._ship is not None
-        sign = spark_ship.leave_sign(task.out)
+        sign = spark_ship.leave_sign(shared_out(task, "spark on a cluster"))
         paths = sorted({artefact.path for artefact in spark_ship.artefacts(task)})
 
         def look(batches: Batches) -> Batches:
@@ -170,7 +170,8 @@ class SparkEngine:
 
         tools = Sql(sql.functions, sql.Window, self._wrap)
         with scratch_beside(keys) as scratch:
-            answer: Reduced = _translated(lambda: _REDUCES[stage.name](self._keys(keys), stage.config, tools, scratch))
+            here = keys.at_hand(scratch)
+            answer: Reduced = _translated(lambda: _REDUCES[stage.name](self._keys(here), stage.config, tools, scratch))
         return answer
 
     def totals(self, counts: Dataset, by: str, least: int = 0) -> pa.Table:

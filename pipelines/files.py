@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 
 from filters.errors import OutputError
+from pipelines.places import Place, Remote
+from pipelines.spool import spool_file, sweep_spools
 
 UNFINISHED = "_tmp"  # folders of files that are being written
 _HALF = re.compile(r"\..+\.[0-9a-f]{32}")  # names of small files that are being written
@@ -28,7 +30,7 @@ class writing:  # noqa: N801 - reads as a statement
         errno.EACCES: "permission denied; choose a folder that you may write with --out",
     }
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Place) -> None:
         self.root = root
 
     def __enter__(self) -> None:
@@ -40,8 +42,25 @@ class writing:  # noqa: N801 - reads as a statement
             raise OutputError(msg) from error
 
 
-def commit_file(tmp: Path, target: Path) -> None:
-    """Renames a finished file to its name; both it and the folder's entry are on disk afterwards."""
+def unfinished_file(root: Place, name: str) -> Path:
+    """Where a file of a folder is written before it is committed."""
+    if isinstance(root, Remote):
+        return spool_file(name)
+    tmp = root / UNFINISHED / f"{name}.{uuid.uuid4().hex}"
+    tmp.parent.mkdir(parents=True, exist_ok=True)
+    return tmp
+
+
+def commit_file(tmp: Path, target: Place) -> None:
+    """Gives a finished file its name: by a rename, where both it and the folder's entry are on disk afterwards.
+
+    In an object store it is written under that name, where it is not to be seen before it is whole.
+    """
+    if isinstance(target, Remote):
+        target.upload(tmp)
+        tmp.unlink()
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
     with tmp.open("rb") as file:
         os.fsync(file.fileno())
     tmp.replace(target)
@@ -52,8 +71,11 @@ def commit_file(tmp: Path, target: Path) -> None:
         os.close(folder)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Place, data: bytes) -> None:
     """Writes a small file atomically."""
+    if isinstance(path, Remote):
+        path.write_bytes(data)
+        return
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         tmp = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -65,13 +87,16 @@ def write_bytes(path: Path, data: bytes) -> None:
             raise
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Place, value: Any) -> None:
     """Writes JSON with sorted keys, atomically."""
     write_bytes(path, orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
 
 
-def sweep(root: Path) -> None:
-    """Deletes what killed writers left below a folder that no other run is using."""
+def sweep(root: Place) -> None:
+    """Deletes what killed writers left below a folder that no other run is using, or on this machine before upload."""
+    if isinstance(root, Remote):
+        sweep_spools()
+        return
     for folder, below, names in os.walk(root):
         if UNFINISHED in below:
             below.remove(UNFINISHED)

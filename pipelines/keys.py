@@ -8,14 +8,16 @@ the same recipe on the same bytes has the same keys everywhere.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pipelines.inputs import InputFile, describe, file_digest, find_files, resolve
+from pipelines.inputs import InputFile, describe, file_digest, find_places, resolve
+from pipelines.places import Place, fetched_below, join
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
 
 FORMAT = "mathcorpus-1"  # of datasets and keys; another value makes every key another
@@ -94,57 +96,66 @@ def _key(stage: str, parts: dict[str, Any]) -> str:
     return digest({"stage": stage, "versions": versions, **parts})
 
 
-def seed_files(stage: RecallStage, base: Path) -> dict[str, list[tuple[str, Path]]]:
+def seed_files(stage: RecallStage, base: Place) -> dict[str, list[tuple[str, Place]]]:
     """The seed files of a recall stage, by label."""
     labels = {"positive": stage.positive, "negative": stage.negative}
-    return {label: find_files(resolve(paths, base), SEED_FILES, f"recall.{label}") for label, paths in labels.items()}
+    return {label: find_places(resolve(paths, base), SEED_FILES, f"recall.{label}") for label, paths in labels.items()}
 
 
-def model_key(stage: RecallStage, base: Path, seed: int) -> str:
+def model_key(stage: RecallStage, base: Place, seed: int) -> str:
     """Key of a recall stage's model: the digest of the file that is given, or of what it is trained from."""
     if stage.model is not None:
-        [(_, path)] = find_files(resolve(stage.model, base), (".bin",), "recall.model")
+        [(_, path)] = find_places(resolve(stage.model, base), (".bin",), "recall.model")
         return digest({"given": file_digest(path)})
     found = {label: sorted(file_digest(p) for _, p in files) for label, files in seed_files(stage, base).items()}
     config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "threshold", "books"})
     return _key("recall", {"seeds": found, "config": config, "seed": seed})
 
 
-def code_seed_files(stage: CodeStage, base: Path) -> list[Path]:
+def code_seed_files(stage: CodeStage, base: Place) -> list[Place]:
     """The seed files of a code stage."""
-    return [path for _, path in find_files(resolve(stage.seeds, base), SEED_FILES, "code.seeds")]
+    return [path for _, path in find_places(resolve(stage.seeds, base), SEED_FILES, "code.seeds")]
 
 
-def code_model_key(stage: CodeStage, base: Path) -> str:
+def code_model_key(stage: CodeStage, base: Place) -> str:
     """Key of a code stage's model: the digest of the file that is given, or of what it is trained from."""
     if stage.model is not None:
-        [(_, path)] = find_files(resolve(stage.model, base), (".json",), "code.model")
+        [(_, path)] = find_places(resolve(stage.model, base), (".json",), "code.model")
         return digest({"given": file_digest(path)})
     fields = stage.model_dump(include={"text_field", "path_field", "label_field", "group_field"})
     return _key("code", {"seeds": sorted(file_digest(p) for p in code_seed_files(stage, base)), "fields": fields})
 
 
-def takedown_path(stage: TakedownStage, base: Path) -> Path:
+def takedown_path(stage: TakedownStage, base: Place) -> Place:
     """The file of a list of what is to be left out."""
-    [(_, path)] = find_files(resolve(stage.path, base), (".txt",), "takedown.path")
+    [(_, path)] = find_places(resolve(stage.path, base), (".txt",), "takedown.path")
     return path
 
 
-def benchmark_paths(stage: DecontaminateStage, base: Path) -> list[Path]:
-    """What a decontaminate stage is against: paths from the recipe's folder, else names of the registry."""
+@contextmanager
+def benchmark_paths(stage: DecontaminateStage, base: Place) -> Iterator[list[Path]]:
+    """What a decontaminate stage is against: paths from the recipe's folder, else names of the registry.
+
+    What is in an object store is copied here for as long.
+    """
     from decontam.registry import resolve as by_name
 
     given = [stage.against] if isinstance(stage.against, str) else stage.against
-    return [p for one in given for p in ([base / one] if (base / one).exists() else by_name([one]))]
+    with ExitStack() as stack:
+        paths: list[Path] = []
+        for one in given:
+            found = join(base, one)
+            paths += [stack.enter_context(fetched_below(found))] if found.exists() else by_name([one])
+        yield paths
 
 
-def index_key(stage: DecontaminateStage, base: Path) -> str:
+def index_key(stage: DecontaminateStage, base: Place) -> str:
     """Key of a decontamination index: the benchmark files, the registry that knows their fields, and the options."""
     from decontam.benchmarks import benchmark_files
     from decontam.registry import registry_path
 
-    files = benchmark_files(benchmark_paths(stage, base))
-    named = sorted((f"{p.parent.name}/{p.name}", file_digest(p)) for p in files)
+    with benchmark_paths(stage, base) as paths:
+        named = sorted((f"{p.parent.name}/{p.name}", file_digest(p)) for p in benchmark_files(paths))
     fields = {k: list(v) for k, v in sorted((stage.fields or {}).items())}
     ngrams = [stage.ngram, stage.near_ngram]
     parts = {"files": named, "fields": fields, "ngrams": ngrams, "registry": file_digest(registry_path())}

@@ -16,6 +16,7 @@ from filters.paragraphs import paragraph_digests, paragraphs, without
 from pipelines.dataset import Dataset
 from pipelines.dedup_decide import Reduced
 from pipelines.dedup_reduce import Tables
+from pipelines.places import place
 
 if TYPE_CHECKING:
     from pipelines.decisions import Artefact
@@ -62,7 +63,7 @@ def repeated(rows: Iterable[tuple[int, int]]) -> Reduced:
 @lru_cache(maxsize=8)
 def _repeated(root: str, digest: str) -> frozenset[int]:  # noqa: ARG001 - the digest is the cache's key
     return frozenset(
-        p for table in Dataset.load(Path(root)).tables(["paragraph"]) for p in table["paragraph"].to_pylist()
+        p for table in Dataset.load(place(root)).tables(["paragraph"]) for p in table["paragraph"].to_pylist()
     )
 
 

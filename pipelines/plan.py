@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from filters.errors import InputError
 from pipelines import keys
 from pipelines.inputs import InputFile, file_digest, group_files, inventory, unread_files
+from pipelines.places import Place, names_in
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import INGEST
@@ -53,8 +53,8 @@ class Plan:
     """A recipe, resolved: its input, its passes, and where they are."""
 
     recipe: Recipe
-    base: Path
-    out: Path
+    base: Place
+    out: Place
     files: tuple[InputFile, ...]
     unread: tuple[str, ...]
     passes: tuple[Pass, ...]
@@ -66,7 +66,7 @@ class Plan:
         return keys.digest([p.key for p in self.passes])
 
     @property
-    def work(self) -> Path:
+    def work(self) -> Place:
         """Folder of passes, models and indexes."""
         return self.out / "work"
 
@@ -80,17 +80,18 @@ class Plan:
         `again`: the stage itself has not changed, but nothing was kept on disk between it and one that has.
         """
         state: dict[str, tuple[PlannedStage, str]] = {}
+        known = set(names_in(self.work / "stages"))
         for one in self.passes:
             done = self.is_done(one)
             for stage in one.stages:
                 if one.kind == "map" and stage.name in REDUCTIONS:
                     continue  # only applies what the Reduce decided
-                seen = (self.work / "stages" / stage.key[:KEY_CHARS]).exists()
+                seen = stage.key[:KEY_CHARS] in known
                 state[stage.name] = (stage, "reused" if done else "again" if seen else "run")
         return list(state.values())
 
 
-def make_plan(recipe: Recipe, base: Path, out: Path) -> Plan:
+def make_plan(recipe: Recipe, base: Place, out: Place) -> Plan:
     """The plan of a recipe whose relative paths start at `base`. Reads all input once, to digest it."""
     files = inventory(recipe, base, out / "work" / "inputs.json")
     if not files:
@@ -99,14 +100,14 @@ def make_plan(recipe: Recipe, base: Path, out: Path) -> Plan:
     return plan_of(recipe, base, out, files, unread_files(recipe, base, files))
 
 
-def plan_of(recipe: Recipe, base: Path, out: Path, files: Sequence[InputFile], unread: Sequence[str]) -> Plan:
+def plan_of(recipe: Recipe, base: Place, out: Place, files: Sequence[InputFile], unread: Sequence[str]) -> Plan:
     """The plan of a recipe on files that were found before; `unread` are those that no source takes."""
     planned = _planned_stages(recipe, base, files)
     groups = tuple(group_files(files, recipe.shard_mb))
     return Plan(recipe, base, out, tuple(files), tuple(unread), tuple(_cut(planned)), groups)
 
 
-def _planned_stages(recipe: Recipe, base: Path, files: Sequence[InputFile]) -> list[PlannedStage]:
+def _planned_stages(recipe: Recipe, base: Place, files: Sequence[InputFile]) -> list[PlannedStage]:
     planned = [PlannedStage(INGEST, keys.ingest_key(recipe, files))]
     for config in recipe.stages:
         need = need_of(config, base, recipe.seed)
@@ -115,7 +116,7 @@ def _planned_stages(recipe: Recipe, base: Path, files: Sequence[InputFile]) -> l
     return planned
 
 
-def need_of(config: Stage, base: Path, seed: int) -> str | None:
+def need_of(config: Stage, base: Place, seed: int) -> str | None:
     """Key of the model or index that a stage uses, from the bytes of the files as they are now."""
     if isinstance(config, RecallStage):
         return keys.model_key(config, base, seed)

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, cast
 
 import orjson
@@ -31,7 +31,8 @@ from pipelines.build import Build
 from pipelines.dataset import Dataset
 from pipelines.dedup_decide import Reduced
 from pipelines.engine_datatrove import LocalEngine
-from pipelines.inputs import InputFile
+from pipelines.inputs import InputFile, opened
+from pipelines.places import contents, fetched_below, names_in
 from pipelines.plan import KEY_CHARS, Pass, Plan, make_plan
 from pipelines.progress import Events
 from pipelines.recipe import MEGABYTE
@@ -73,7 +74,8 @@ def take_sample(plan: Plan, share: float, folder: Path) -> Sample:
         if copy is None or len(files) * share >= WHOLE_FILES:
             copy = _copy_file
         for file in files:
-            copy(file, root / file.name, pick)
+            with opened(file) as here:
+                copy(here, root / file.name, pick)
         if not pick.taken:
             least = min(1.0, 10 / max(1, pick.seen))
             msg = (
@@ -228,13 +230,17 @@ def _reuse_artefacts(plan: Plan, whole: Plan) -> None:
     plan.work.mkdir(parents=True, exist_ok=True)
     for one in plan.passes:
         for stage in one.stages:
-            for found in whole.work.glob(f"*-{stage.name}-{stage.need[:KEY_CHARS]}") if stage.need else ():
-                target = plan.work / found.name
-                if not target.exists() and (found / "manifest.json").exists():
-                    shutil.copytree(found, target)
+            pattern = f"*-{stage.name}-{(stage.need or '')[:KEY_CHARS]}/manifest.json"
+            for found in whole.work.glob(pattern) if stage.need else ():
+                target = plan.work / found.parent.name
+                assert isinstance(target, Path)  # a sample is built on this machine
+                if not target.exists():
+                    with fetched_below(found.parent) as folder:
+                        shutil.copytree(folder, target)
 
 
 def _forget(plan: Plan) -> None:
+    assert isinstance(plan.work, Path)  # a sample is built on this machine
     (plan.out / "manifest.json").unlink()
     shutil.rmtree(plan.work / "stages")
     for one in plan.passes:
@@ -244,8 +250,10 @@ def _forget(plan: Plan) -> None:
 def _ranks(plan: Plan, one: Pass) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
     """(rank, its report, its cost) of a pass that is done."""
     root = plan.work / one.folder
-    for path in sorted((root / "ranks").glob("*.json")):
-        yield int(path.stem), orjson.loads(path.read_bytes()), orjson.loads((root / "cost" / path.name).read_bytes())
+    names = [name for name in names_in(root / "ranks") if not name.startswith(".")]
+    reports, costs = (contents([root / kind / name for name in names]) for kind in ("ranks", "cost"))
+    for name, report, cost in zip(names, reports, costs, strict=True):
+        yield int(PurePosixPath(name).stem), orjson.loads(report), orjson.loads(cost)
 
 
 def _stage_seconds(plan: Plan, one: Pass, factor: Callable[[int], float]) -> dict[str, float]:

@@ -7,7 +7,6 @@ is read once, when a cycle begins, and kept in its folder: `cycle.json` first, `
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from pipelines import keys
 from pipelines.build import Build, locked, versions
 from pipelines.engine import Engine
 from pipelines.inputs import file_digest, find_files, resolve
+from pipelines.places import link_all
 from pipelines.plan import make_plan
 from pipelines.recall_cycle import Cycle, Given
 from pipelines.recall_recipe import Labelled, RecallRecipe
@@ -171,11 +171,7 @@ def publish(made: ds.Dataset, root: Path) -> ds.Dataset:
     shutil.rmtree(root, ignore_errors=True)
     with ds.writing(root):
         root.mkdir(parents=True)
-        for shard in made.shards:
-            try:
-                os.link(made.root / shard.path, root / shard.path)
-            except OSError:
-                shutil.copyfile(made.root / shard.path, root / shard.path)
+        link_all([(made.root / shard.path, root / shard.path) for shard in made.shards])
     shown = ds.Dataset(root, made.shards, made.key)
     shown.save(ds.DOCUMENTS)
     return shown

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import ValidationError
 
 from filters.errors import InputError, RecipeError
+from pipelines.places import Place
 from pipelines.recipe import Model, Recipe, Source, Stage
 
 M = TypeVar("M", bound=Model)
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=Model)
 _PARAM = re.compile(r"\$\{(\w+)\}")
 
 
-def load_recipe(path: Path, settings: Mapping[str, str] | None = None) -> Recipe:
+def load_recipe(path: Place, settings: Mapping[str, str] | None = None) -> Recipe:
     """The recipe in a YAML file, with `${name}` replaced from its params and `settings`.
 
     Raises RecipeError, naming file, line and key, where it does not validate; InputError where it cannot be read.
@@ -27,7 +27,7 @@ def load_recipe(path: Path, settings: Mapping[str, str] | None = None) -> Recipe
     return load_model_of(Recipe, path, settings)
 
 
-def load_model_of(kind: type[M], path: Path, settings: Mapping[str, str] | None = None) -> M:
+def load_model_of(kind: type[M], path: Place, settings: Mapping[str, str] | None = None) -> M:
     """A recipe of any kind that has params and sources; errors as of `load_recipe`."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -37,12 +37,12 @@ def load_model_of(kind: type[M], path: Path, settings: Mapping[str, str] | None 
     return parse_model_of(kind, text, path, settings or {})
 
 
-def parse_recipe(text: str, path: Path, settings: Mapping[str, str]) -> Recipe:
+def parse_recipe(text: str, path: Place, settings: Mapping[str, str]) -> Recipe:
     """The recipe in a YAML text; `path` is for messages."""
     return parse_model_of(Recipe, text, path, settings)
 
 
-def parse_model_of(kind: type[M], text: str, path: Path, settings: Mapping[str, str]) -> M:
+def parse_model_of(kind: type[M], text: str, path: Place, settings: Mapping[str, str]) -> M:
     """A recipe of any kind in a YAML text; `path` is for messages."""
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -63,7 +63,7 @@ def parse_model_of(kind: type[M], text: str, path: Path, settings: Mapping[str, 
         raise RecipeError(_explain(error, root, path, kind)) from error
 
 
-def _params(data: dict[str, Any], settings: Mapping[str, str], path: Path) -> dict[str, str]:
+def _params(data: dict[str, Any], settings: Mapping[str, str], path: Place) -> dict[str, str]:
     declared = data.get("params") or {}
     if not isinstance(declared, dict):
         return {}  # pydantic says what is wrong with it
@@ -79,7 +79,7 @@ def _params(data: dict[str, Any], settings: Mapping[str, str], path: Path) -> di
     return {name: str(value) for name, value in merged.items()}
 
 
-def _substitute(value: Any, params: Mapping[str, str], node: yaml.Node, path: Path) -> Any:
+def _substitute(value: Any, params: Mapping[str, str], node: yaml.Node, path: Place) -> Any:
     if isinstance(value, str):
         for name in _PARAM.findall(value):
             if name not in params:
@@ -95,7 +95,7 @@ def _substitute(value: Any, params: Mapping[str, str], node: yaml.Node, path: Pa
     return value
 
 
-def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
+def _refuse_repeated_keys(node: yaml.Node, path: Place) -> None:
     if isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
@@ -110,7 +110,7 @@ def _refuse_repeated_keys(node: yaml.Node, path: Path) -> None:
             _refuse_repeated_keys(value, path)
 
 
-def _explain(error: ValidationError, root: yaml.MappingNode, path: Path, kind: type[Model]) -> str:
+def _explain(error: ValidationError, root: yaml.MappingNode, path: Place, kind: type[Model]) -> str:
     first = error.errors()[0]
     node, keys = _locate(root, first["loc"])
     found, text = first.get("input"), str(first["msg"]).removeprefix("Value error, ")

@@ -27,6 +27,7 @@ from pipelines.dataset import ROWS_PER_GROUP, Dataset, open_shard
 from pipelines.decisions import KEY_BYTES, document_key
 from pipelines.dedup_decide import Reduced
 from pipelines.dedup_reduce import Tables
+from pipelines.places import place
 
 if TYPE_CHECKING:
     from pipelines.decisions import Artefact
@@ -71,7 +72,7 @@ def stock_table(rows: Iterable[tuple[int, int]]) -> pa.Table:
 
 @lru_cache(maxsize=8)
 def _stock(root: str, digest: str) -> frozenset[int]:  # noqa: ARG001 - the digest is the cache's key
-    tables = Dataset.load(Path(root)).tables(["ngram"])
+    tables = Dataset.load(place(root)).tables(["ngram"])
     return frozenset(ngram for table in tables for ngram in table["ngram"].to_pylist())
 
 
@@ -101,7 +102,7 @@ class ApplyScans(Decontaminate):
         return PROFILES["posttrain"] if doc.metadata.get("source") == "synth" else self.actions
 
     def _read(self, rank: int) -> Iterator[tuple[bytes, bytes]]:
-        scanned = Dataset.load(Path(self.decision.path) / "keys")
+        scanned = Dataset.load(place(self.decision.path) / "keys")
         with open_shard(scanned.root, scanned.shards[rank]) as file:
             for batch in file.iter_batches(batch_size=ROWS_PER_GROUP, columns=["key", "matches"]):
                 yield from zip(batch["key"].to_pylist(), batch["matches"].to_pylist(), strict=True)
@@ -117,7 +118,7 @@ class ApplyScans(Decontaminate):
     def filter_batch(self, batch: Sequence[Document]) -> list[bool | tuple[bool, str]]:
         """True or (False, reason) for each document; those with matches get their evidence."""
         index = open_index(self.index_path, self.index_digest)
-        stock = _stock(str(Path(self.decision.path) / "decision"), self.decision.digest)
+        stock = _stock(f"{self.decision.path}/decision", self.decision.digest)
         results: list[bool | tuple[bool, str]] = []
         for doc in batch:
             stored = orjson.loads(self._matches(doc))

@@ -7,7 +7,7 @@ reason, and is counted. Records of a WARC that are no documents by their kind (w
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from filters.html import looks_like_html
 from pipelines.dataset import BYTES_PER_GROUP, RESERVED, document_id
 from pipelines.http_bodies import TOO_LARGE, decoded, limited
 from pipelines.inputs import InputFile
+from pipelines.places import Place
 from pipelines.recipe import MEGABYTE, JsonlSource, ParquetSource, Source, WarcSource, WetSource
 from pipelines.streams import BrokenStreamError, lines, open_chunks
 
@@ -315,7 +316,7 @@ _READERS: dict[str, Callable[[Any, InputFile, Counter[str]], Records]] = {
 }
 
 
-def read_texts(paths: list[Path], text_field: str) -> list[str]:
+def read_texts(paths: Sequence[Place], text_field: str) -> list[str]:
     """The texts of JSONL or Parquet files, in order; InputError at the first row without one.
 
     For seeds and the like, which a person chose: there a broken row is a mistake to mend, not data to count.
@@ -323,7 +324,7 @@ def read_texts(paths: list[Path], text_field: str) -> list[str]:
     return [text for text, _ in read_seeds(paths, text_field)]
 
 
-def read_seeds(paths: list[Path], text_field: str) -> list[tuple[str, str]]:
+def read_seeds(paths: Sequence[Place], text_field: str) -> list[tuple[str, str]]:
     """(text, url) of the rows of JSONL or Parquet files, as `read_texts`; "" where a row has no url."""
     seeds: list[tuple[str, str]] = []
     for path in paths:
@@ -338,10 +339,12 @@ def read_seeds(paths: list[Path], text_field: str) -> list[tuple[str, str]]:
     return seeds
 
 
-def seed_rows(path: Path) -> Iterator[tuple[str, Any]]:
+def seed_rows(path: Place) -> Iterator[tuple[str, Any]]:
     """(where, row) of a JSONL or Parquet file; InputError at a line that is no JSON."""
     if path.name.endswith(".parquet"):
-        for number, row in enumerate(pq.read_table(path).to_pylist()):
+        with path.open("rb") as file:
+            rows = pq.read_table(file).to_pylist()
+        for number, row in enumerate(rows):
             yield f"row {number}", row
         return
     for number, line in enumerate(lines(open_chunks(path), SEED_MAX_BYTES), 1):

@@ -12,7 +12,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from datatrove.data import Document
@@ -23,8 +22,9 @@ from filters.batches import batched
 from filters.errors import AccountingError, UsageError
 from pipelines import dataset as ds
 from pipelines.decisions import Artefact
-from pipelines.inputs import InputFile, check_unchanged
+from pipelines.inputs import InputFile, opened
 from pipelines.memory import memory_limit
+from pipelines.places import Place, names_in
 from pipelines.recipe import DatatroveStage, Source, Stage
 from pipelines.reduces import REDUCTIONS
 from pipelines.sources import Rejected, read_file
@@ -146,7 +146,7 @@ class Task(Protocol):
     """What an engine runs: pure in its fields, so that it can be pickled and done again."""
 
     @property
-    def out(self) -> Path: ...
+    def out(self) -> Place: ...
 
     @property
     def ranks(self) -> int: ...
@@ -154,14 +154,15 @@ class Task(Protocol):
     def run(self, rank: int) -> None: ...
 
 
-def marker(out: Path, rank: int) -> Path:
+def marker(out: Place, rank: int) -> Place:
     """The file whose existence means that a rank is done."""
     return out / "ranks" / f"{rank:05d}.json"
 
 
 def missing_ranks(task: Task) -> list[int]:
     """Ranks without a marker, in order."""
-    return [r for r in range(task.ranks) if not marker(task.out, r).exists()]
+    done = set(names_in(task.out / "ranks"))
+    return [r for r in range(task.ranks) if marker(task.out, r).name not in done]
 
 
 @dataclass
@@ -221,7 +222,7 @@ class _Recorder:
 class MapTask:
     """A pass: documents from input files or from an earlier dataset, through consecutive stages, to four datasets."""
 
-    out: Path
+    out: Place
     stages: tuple[StageSpec, ...]
     sources: tuple[Source, ...] = ()
     files: tuple[tuple[InputFile, ...], ...] = ()
@@ -284,14 +285,14 @@ class MapTask:
     def _ingest(self, rank: int, recorder: _Recorder, skipped: Counter[str]) -> Iterator[Document]:
         by_name = {s.name: s for s in self.sources}
         for file in self.files[rank]:
-            for record in read_file(by_name[file.source], file, skipped):
-                recorder.meter.entered += 1
-                if isinstance(record, Rejected):
-                    record.doc.metadata["filter_reason"] = record.reason
-                    recorder.write(record.doc)
-                else:
-                    yield record
-            check_unchanged(file)  # behind the reading, and before the commit: a file may change in between
+            with opened(file) as here:
+                for record in read_file(by_name[file.source], here, skipped):
+                    recorder.meter.entered += 1
+                    if isinstance(record, Rejected):
+                        record.doc.metadata["filter_reason"] = record.reason
+                        recorder.write(record.doc)
+                    else:
+                        yield record
 
 
 def _enter(stream: Iterator[Document], meter: _Meter) -> Iterator[Document]:
@@ -318,7 +319,7 @@ def _leave(stream: Iterator[Document], meter: _Meter, recorder: _Recorder | None
 class KeyTask:
     """The first half of a Reduce: keys of the documents that `pending`, earlier Reduces behind the same map, leave."""
 
-    out: Path
+    out: Place
     stage: StageSpec
     source: ds.Dataset
     pending: tuple[StageSpec, ...] = ()
@@ -349,7 +350,7 @@ class KeyTask:
         finish(self.out, rank, {"shards": {"keys": asdict(shard)}}, started, cost)
 
 
-def finish(out: Path, rank: int, report: dict[str, Any], started: tuple[float, float], cost: dict[str, float]) -> None:
+def finish(out: Place, rank: int, report: dict[str, Any], started: tuple[float, float], cost: dict[str, float]) -> None:
     """Writes what the rank cost, then its marker: from now on it is done."""
     spent = {
         "wall_s": round(time.perf_counter() - started[0], 4),

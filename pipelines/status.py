@@ -10,13 +10,14 @@ import fcntl
 import os
 import socket
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from filters.errors import InputError
 from pipelines.files import write_json
+from pipelines.leases import is_held
+from pipelines.places import Place, Remote, modified, names_in
 from pipelines.progress import Events
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Journal(Events):
         self._events.note(text)
 
 
-def read_status(out: Path) -> dict[str, Any]:
+def read_status(out: Place) -> dict[str, Any]:
     """State (`running`, `done`, `failed`, `stopped`), passes with their ranks and rate, and what failed.
 
     Raises InputError where no build has begun.
@@ -85,16 +86,16 @@ def read_status(out: Path) -> dict[str, Any]:
     return {"state": state, **{k: told[k] for k in keys}, "passes": passes}
 
 
-def _pass(work: Path, one: dict[str, Any], end: float | None) -> dict[str, Any]:
+def _pass(work: Place, one: dict[str, Any], end: float | None) -> dict[str, Any]:
     """A pass and how far it is; `per_minute` are ranks of this run, `left_s` the time of those that are missing."""
     root = work / one["folder"]
-    done = sum(name.endswith(".json") and not name.startswith(".") for name in _names(root / "ranks"))
+    done = sum(name.endswith(".json") and not name.startswith(".") for name in names_in(root / "ranks"))
     whole = (root / "done.json").exists()
     found = {"stages": one["stages"], "kind": one["kind"], "state": "done" if whole else "waiting", "ranks_done": done}
     if "started" not in one:
         return {**found, "ranks": None if not whole else done, "per_minute": None, "left_s": None}
     mine = done - (one["ranks"] - one["missing"])
-    until = (root / "done.json").stat().st_mtime if whole else end
+    until = modified(root / "done.json") if whole else end
     seconds = max(until - one["started"], 1e-3) if until else None
     rate = mine / seconds * _MINUTE if seconds and mine else None
     left = (one["ranks"] - done) / rate * _MINUTE if rate else None
@@ -102,12 +103,10 @@ def _pass(work: Path, one: dict[str, Any], end: float | None) -> dict[str, Any]:
     return {**found, "state": state, "ranks": one["ranks"], "per_minute": rate, "left_s": left}
 
 
-def _names(folder: Path) -> list[str]:
-    return os.listdir(folder) if folder.exists() else []
-
-
-def _is_locked(out: Path) -> bool:
+def _is_locked(out: Place) -> bool:
     """Whether a run holds the folder; asked for a moment only, so that a build which starts is not kept out."""
+    if isinstance(out, Remote):
+        return is_held(out)
     try:
         handle = os.open(out / ".lock", os.O_RDONLY)
     except FileNotFoundError:

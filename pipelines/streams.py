@@ -8,10 +8,11 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO, Protocol
 
 import zstandard
+
+from pipelines.places import Place
 
 _CHUNK = 1 << 20
 _COMPRESSED_CHUNK = 1 << 14  # zlib makes at most 1,032 bytes of one: a bomb stays below 17 MB at a time
@@ -36,7 +37,7 @@ class _Inflater(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def open_chunks(path: Path) -> Iterator[bytes]:
+def open_chunks(path: Place) -> Iterator[bytes]:
     """Decompressed chunks of a .gz, .zst or plain file; raises BrokenStreamError at the point where it is broken."""
     with path.open("rb") as file:
         yield from chunks_of(file, path.name)

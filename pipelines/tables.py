@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines import dataset as ds
+from pipelines.files import unfinished_file
+from pipelines.places import Place
 
 
-def write_tables(root: Path, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> ds.Shard:
+def write_tables(root: Place, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> ds.Shard:
     """Tables as one committed shard; a row group at a time is held."""
-    tmp = root / "_tmp" / f"{name}.{uuid.uuid4().hex}"
     rows = 0
     with ds.writing(root):
-        tmp.parent.mkdir(parents=True, exist_ok=True)
+        tmp = unfinished_file(root, name)
         with pq.ParquetWriter(tmp, schema, compression="zstd", compression_level=ds.ZSTD_LEVEL) as file:
             for table in _row_groups(schema, tables):
                 file.write_table(table)
@@ -27,7 +26,7 @@ def write_tables(root: Path, name: str, schema: pa.Schema, tables: Iterable[pa.T
     return ds.Shard(name, rows, size, digest, "0" * 32)
 
 
-def write_table(root: Path, name: str, table: pa.Table) -> ds.Shard:
+def write_table(root: Place, name: str, table: pa.Table) -> ds.Shard:
     """A table as one committed shard."""
     return write_tables(root, name, table.schema, [table])
 
@@ -43,7 +42,7 @@ def _row_groups(schema: pa.Schema, tables: Iterable[pa.Table]) -> Iterator[pa.Ta
     yield held
 
 
-def save_table(root: Path, key: str, table: pa.Table) -> ds.Dataset:
+def save_table(root: Place, key: str, table: pa.Table) -> ds.Dataset:
     """A dataset of one shard, for decision tables."""
     shard = write_table(root, "00000.parquet", table)
     dataset = ds.Dataset(root, (shard,), key)

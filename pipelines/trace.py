@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -12,7 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters.errors import InputError
-from pipelines.dataset import TYPED, Dataset, read_build
+from pipelines.dataset import TYPED, Dataset, in_parts, read_build
+from pipelines.places import Place
 from pipelines.trace_index import DEDUPS, Index
 
 _SHOWN_CHARS = 200
@@ -22,14 +22,15 @@ _SCORES = ("language", "language_score", "math_score", "quality_score", "tokens"
 class Scan:
     """Answers as `Index` does, by reading whole datasets; shards are skipped by their statistics."""
 
-    def __init__(self, build: Path) -> None:
+    def __init__(self, build: Place) -> None:
         self.build = build
 
     def rows(self, name: str, document: str, columns: list[str] | None = None) -> list[dict[str, Any]]:
         """Rows of a dataset with that id, in order."""
         rows: list[dict[str, Any]] = []
         for path in Dataset.load(self.build / name).paths():
-            rows += pq.read_table(path, columns=columns, filters=pc.field("id") == pa.scalar(document)).to_pylist()
+            wanted = pc.field("id") == pa.scalar(document)
+            rows += pq.read_table(in_parts(path), columns=columns, filters=wanted).to_pylist()
         return rows
 
     def keeper_rows(self, document: str) -> Iterator[dict[str, Any]]:
@@ -39,7 +40,7 @@ class Scan:
             yield from table.filter(pc.and_(pc.is_in(table["stage"], pa.array(DEDUPS)), named)).to_pylist()
 
 
-def trace(build: Path, document: str) -> dict[str, Any]:
+def trace(build: Place, document: str) -> dict[str, Any]:
     """What happened to a document: its row, its stages in order, why and on what evidence it went.
 
     Asks the build's index, or scans its datasets where there is none.

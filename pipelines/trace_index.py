@@ -21,8 +21,9 @@ import xxhash
 from numpy.typing import NDArray
 
 from filters.errors import InputError
-from pipelines.dataset import Dataset
-from pipelines.files import UNFINISHED, commit_file, write_json, writing
+from pipelines.dataset import Dataset, in_parts
+from pipelines.files import commit_file, unfinished_file, write_json, writing
+from pipelines.places import Place, names_in, remove_all
 
 FOLDER = "index"
 DATASETS = ("corpus", "removed", "evidence")
@@ -35,17 +36,16 @@ _READ_ROWS = 8192
 U64 = NDArray[np.uint64]
 
 
-def write_index(build: Path) -> None:
+def write_index(build: Place) -> None:
     """Makes the index of a build's datasets; memory is bounded, whatever their size."""
     root = build / FOLDER
     sets = {name: Dataset.load(build / name) for name in DATASETS}
     (root / "manifest.json").unlink(missing_ok=True)
     bits = max(0, (sum(d.rows for d in sets.values()) // _ENTRIES).bit_length())
     with writing(root):
-        spool = root / UNFINISHED
-        spool.mkdir(parents=True, exist_ok=True)
-        for stale in root.glob("*.bin"):
-            stale.unlink()
+        remove_all([root / stale for stale in names_in(root) if stale.endswith(".bin")])
+        spool = unfinished_file(root, "parts")
+        spool.mkdir()
         waiting: list[NDArray[Any]] = []
         for entries in _entries(sets):
             waiting.append(entries)
@@ -64,7 +64,7 @@ def _entries(sets: dict[str, Dataset]) -> Iterator[NDArray[Any]]:
         columns = ["id", "stage", "evidence"] if name == "evidence" else ["id"]
         for shard, path in enumerate(sets[name].paths()):
             row = 0
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(in_parts(path)) as file:
                 for batch in file.iter_batches(_READ_ROWS, columns=columns):
                     place = (kind << _SHARD_BITS | shard) << _ROW_BITS | row
                     yield _pairs(batch["id"].to_pylist(), range(place, place + len(batch)))
@@ -105,7 +105,7 @@ def _spill(spool: Path, waiting: list[NDArray[Any]], bits: int) -> None:
             file.write(entries[first:last].astype("<u8").tobytes())
 
 
-def _sort(spool: Path, root: Path, number: int) -> dict[str, Any]:
+def _sort(spool: Path, root: Place, number: int) -> dict[str, Any]:
     """Commits one file, hashes first and then places; what the manifest says of it."""
     given = spool / f"{number:05d}"
     data = given.read_bytes() if given.exists() else b""
@@ -120,12 +120,12 @@ def _sort(spool: Path, root: Path, number: int) -> dict[str, Any]:
 class Index:
     """Answers from the index of a build."""
 
-    def __init__(self, build: Path, about: dict[str, Any]) -> None:
+    def __init__(self, build: Place, about: dict[str, Any]) -> None:
         self.build, self._about = build, about
         self._sets = {name: Dataset.load(build / name) for name in DATASETS}
 
     @classmethod
-    def of(cls, build: Path) -> Index | None:
+    def of(cls, build: Place) -> Index | None:
         """The index of a build, if there is one and it was made from these very datasets."""
         path = build / FOLDER / "manifest.json"
         try:
@@ -150,7 +150,7 @@ class Index:
         rows = places & np.uint64((1 << _ROW_BITS) - 1)
         paths = self._sets[DATASETS[min(kind, len(DATASETS) - 1)]].paths()
         for shard in np.unique(shards):
-            with pq.ParquetFile(paths[int(shard)]) as file:
+            with pq.ParquetFile(in_parts(paths[int(shard)])) as file:
                 yield from _rows(file, rows[shards == shard].astype(np.int64), columns)
 
     def _places(self, document: str) -> U64:

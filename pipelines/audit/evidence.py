@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ import pyarrow.json as pj
 from decontam.align import side_by_side
 from pipelines.audit.tallies import BINS, Smallest, Tally, bounded, fetch, share_edges
 from pipelines.dataset import Dataset
+from pipelines.places import Place, modified
 
 EXACT, NEAR, DECONTAMINATE = "exact_dedup", "minhash_dedup", "decontaminate"  # stages, as recipes name them
 TOP_CLUSTERS = 20
@@ -192,7 +192,7 @@ def _pair(line: dict[str, Any]) -> dict[str, Any]:
     return {**kept, "doc_text": document, "item_text": item}
 
 
-def read_coverage(build: Path, need: str | None) -> list[dict[str, Any]]:
+def read_coverage(build: Place, need: str | None) -> list[dict[str, Any]]:
     """How many items of each benchmark the build's index protects; of several indexes the one of key `need`.
 
     Where the manifest does not say which (`need` is None), it is the newest.
@@ -201,5 +201,5 @@ def read_coverage(build: Path, need: str | None) -> list[dict[str, Any]]:
     for path in build.glob("work/index-*/manifest.json"):
         about = orjson.loads(path.read_bytes())
         if need is None or about["key"] == need:
-            found.append((path.stat().st_mtime_ns, str(path), about["coverage"]))
+            found.append((modified(path), str(path), about["coverage"]))
     return list(max(found)[2]) if found else []

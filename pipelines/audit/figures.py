@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -19,6 +18,7 @@ from decontam.align import side_by_side
 from pipelines.audit.evidence import DECONTAMINATE, EXACT, NEAR, Clusters, Contamination, read_coverage
 from pipelines.audit.tallies import Histogram, Places, Smallest, Tally, doubling_edges, fetch, share_edges
 from pipelines.dataset import Dataset, read_build
+from pipelines.places import Place
 
 TOP_HOSTS = 50
 SAMPLED_REASONS = 100  # those with most documents; a crawl has thousands of media types
@@ -32,7 +32,7 @@ _AMOUNTS = ["tokens", "characters"]
 _SHOWN = ["id", "url", "origin", "source", "language", *SCORES, "tokens", "text"]
 
 
-def figures(build: Path) -> dict[str, Any]:
+def figures(build: Place) -> dict[str, Any]:
     """The figures of a finished build, ready for JSON; the same for the same datasets, but for what is under `cost`.
 
     verdict        one sentence

@@ -7,17 +7,17 @@ someone on the web wrote: Jinja escapes it, and a content security policy forbid
 from __future__ import annotations
 
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 from pipelines.audit.charts import charts, visible
 from pipelines.audit.figures import figures, percent
 from pipelines.files import write_bytes, write_json
+from pipelines.places import Place
 
 SHOWN_REASONS = 4  # of a stage, in the table of the funnel; all of them stand further down
 
 
-def write_report(build: Path) -> None:
+def write_report(build: Place) -> None:
     """Writes report.json and report.html into the folder of a finished build.
 
     Raises InputError where there is none, OutputError where the folder cannot be written.

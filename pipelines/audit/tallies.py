@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipelines.dataset import Dataset
+from pipelines.dataset import Dataset, in_parts
 
 _MERGE_PARTS = 64  # partial counts that wait before they become one table
 _SCORE_DECIMALS = 6  # scores are float32: 0.35 is stored as 0.34999999 and belongs to the bin from 0.35
@@ -142,7 +142,7 @@ def fetch(dataset: Dataset, rows: Collection[int], columns: list[str], chars: in
     for shard in dataset.shards:
         inside = wanted[bisect_left(wanted, first) : bisect_left(wanted, first + shard.rows)]
         if inside:
-            with pq.ParquetFile(dataset.root / shard.path) as file:
+            with pq.ParquetFile(in_parts(dataset.root / shard.path)) as file:
                 found.update(_from_groups(file, inside, first, (columns, chars)))
         first += shard.rows
     return found
