@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from conftest import REPOSITORY
 from model_server import FOR_EVER, MODEL, Reply, model_server, storm
 
 from filters.errors import UsageError
@@ -347,3 +350,15 @@ def test_a_budget_needs_prices_and_a_server_that_counts() -> None:
         Budget(money=3)
     with pytest.raises(UsageError, match="does not say how many tokens"):
         run(questions(5), Scripted(lambda _: Outcome("a")), budget=Budget(tokens=10_000))
+
+
+def test_killed_runs_lose_and_double_nothing() -> None:
+    """kill -9 while it asks and while it writes: the output of a run that nobody disturbed, few calls made again."""
+    script = REPOSITORY / "benchmarks" / "synth_kills.py"
+    told = subprocess.run(
+        [sys.executable, str(script), "--kills", "3", "--count", "300", "--seed", "5"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines()[-1].startswith("3 kills")
