@@ -66,14 +66,14 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print figures as J
 @_RECIPE
 @click.option(
     "--engine",
-    type=click.Choice(["local", "inline", "spark", "slurm"]),
+    type=click.Choice(["local", "inline", "spark", "ray", "slurm"]),
     default="local",
     show_default=True,
     help="What runs it.",
 )
 @click.option("--workers", type=click.IntRange(1), help="Processes at a time.  [default: cores of this machine]")
 @click.option("--worker-memory", type=click.IntRange(1), metavar="MB", help="End with an error if a worker holds more.")
-@click.option("--master", help="Spark master, or sc://HOST:PORT of Spark Connect.  [default: local[WORKERS,4]]")
+@click.option("--master", help="Spark master, sc://HOST:PORT, or address of Ray.  [default: this machine]")
 @click.option("--slurm", multiple=True, metavar="NAME=VALUE", help="Option of sbatch: partition=cpu, mem=8G, …")
 @click.option("--status", is_flag=True, help="Only tell how far the build is that runs in the folder, or stopped.")
 @_OUT
@@ -102,6 +102,7 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
       mathcorpus build examples/real.yaml --set data=/data/raw --workers 8 --out out/real
       mathcorpus build recipe.yaml --engine spark --master spark://host:7077
       mathcorpus build recipe.yaml --status
+      mathcorpus build recipe.yaml --engine ray --master head-node:6379
       mathcorpus build recipe.yaml --engine slurm --workers 200 --slurm partition=cpu --slurm time=04:00:00
     """
     from pipelines.audit.report import write_report

@@ -26,7 +26,7 @@ from pipelines.reduces import REDUCTIONS
 from pipelines.spool import spool_folder
 from pipelines.stage import StageSpec, Task
 
-ENGINES = ("inline", "local", "spark", "slurm")
+ENGINES = ("inline", "local", "spark", "ray", "slurm")
 Progress = Callable[[int], None]  # called with the rank that is done
 
 
@@ -136,6 +136,10 @@ def make_engine(name: str, workers: int, master: str | None = None, slurm: Seque
         from pipelines.engine_spark import SparkEngine
 
         return SparkEngine(workers, master)
+    if name == "ray":
+        from pipelines.engine_ray import RayEngine
+
+        return RayEngine(workers, master)
     if name == "slurm":
         from pipelines.engine_slurm import SlurmEngine
 
