@@ -137,7 +137,7 @@ def parse_text(text: str) -> Parsed:
 
 
 def parse_ids(text: str, known: Sequence[int]) -> tuple[tuple[int, ...], str]:
-    """(the block numbers of a list such as "3, 5-7", failure): `not_numbers`, `unknown_block:N`, `bad_range`.
+    """(the block numbers of a list such as "3, 5-7", failure): `not_numbers`, `unknown_block`, `bad_range`.
 
     known : the numbers that were shown, ascending. Numbers come back ascending, each once; none for an empty text.
     """
@@ -153,7 +153,7 @@ def parse_ids(text: str, known: Sequence[int]) -> tuple[tuple[int, ...], str]:
     shown = set(known)
     for number in sorted(numbers):
         if number not in shown:
-            return (), f"unknown_block:{number}"
+            return (), "unknown_block"
     return tuple(sorted(numbers)), ""
 
 

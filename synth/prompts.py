@@ -57,7 +57,7 @@ PLACES = {
     "generate": {"document", "style", "level", "count"},
     "solve_cot": {"question"},
     "solve_code": {"question"},
-    "textbook": {"document", "style", "level"},
+    "textbook": {"document", "style"},
     "dialogue": {"document", "style"},
     "judge": {"question", "answer", "solution"},
 }
