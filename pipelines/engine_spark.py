@@ -187,10 +187,13 @@ class SparkEngine:
 
     def close(self) -> None:
         """Stops the session, if this engine made it."""
+        from py4j.protocol import Py4JError
+
         if self._ship:
             self._ship.close()
         if self._own:
-            self.spark.stop()
+            with contextlib.suppress(Py4JError, ConnectionError):  # of a JVM that is gone: what lost it has been told
+                self.spark.stop()
 
 
 def _by_value(function: Callable[[Any], Any]) -> bytes:
@@ -204,10 +207,14 @@ def _by_value(function: Callable[[Any], Any]) -> bytes:
 
 def _translated(call: Callable[[], Any]) -> Any:
     """What a call returns; an error of ours that a worker raised comes back as itself."""
+    from py4j.protocol import Py4JNetworkError
     from pyspark.errors import PySparkException
 
     try:
         return call()
+    except (Py4JNetworkError, ConnectionError) as error:
+        msg = f"Spark's JVM was lost ({' '.join(str(error).split())}); run the same command again to go on"
+        raise MathcorpusError(msg) from error
     except PySparkException as error:
         text = str(error)
         for kind in _all_errors(MathcorpusError):

@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -113,6 +114,23 @@ def test_an_error_of_ours_comes_through_as_one_line(name: str, tmp_path: Path, m
         engine.run(Fails(tmp_path), [0, 1], lambda _: None)
 
     assert caught.value.exit_code == 2
+
+
+def test_a_jvm_that_is_lost_is_one_line() -> None:
+    """What py4j raises, which says nothing to a user, and nothing more when the session is stopped."""
+    from py4j.protocol import Py4JNetworkError
+
+    from pipelines.engine_spark import SparkEngine, _translated
+
+    def lost() -> None:
+        msg = "Answer from Java side is empty"
+        raise Py4JNetworkError(msg)
+
+    with pytest.raises(MathcorpusError, match=r"^Spark's JVM was lost \(Answer from .* empty\); run the same command"):
+        _translated(lost)
+    engine = SparkEngine(1, session=SimpleNamespace(conf={"spark.master": "local"}, stop=lost))
+    engine._own = True
+    engine.close()
 
 
 def documents() -> list[Document]:
