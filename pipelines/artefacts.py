@@ -24,6 +24,7 @@ from pipelines.places import Place, copy, fetched, place
 from pipelines.plan import KEY_CHARS, Plan, PlannedStage, need_of
 from pipelines.progress import Events
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, TakedownStage
+from pipelines.recipe_synth import AsksStage
 from pipelines.sources import read_texts
 from pipelines.spool import spool_folder
 
@@ -41,7 +42,19 @@ def prepare(plan: Plan, stage: PlannedStage, events: Events) -> Artefact | None:
         return _made(plan, stage, "index", "index.bin", lambda tmp: _index(plan, config, tmp, events))
     if isinstance(config, TakedownStage):
         return _made(plan, stage, "list", "takedown.txt", lambda tmp: _takedown(plan, config, tmp))
+    if isinstance(config, AsksStage):
+        return _answers(plan, stage, config)
     return None
+
+
+def _answers(plan: Plan, stage: PlannedStage, config: AsksStage) -> Artefact:
+    """The folder of a stage's answers, of which every rank has one below it: databases, which need a real disk."""
+    assert stage.need is not None
+    folder = plan.work / "answers" / stage.name if config.journal is None else Path(config.journal)
+    if not isinstance(folder, Path):
+        msg = f"stage {stage.name!r}: answers cannot be kept at {folder}; give `journal: FOLDER` on a disk"
+        raise InputError(msg)
+    return Artefact(str(folder), stage.need)
 
 
 def _made(plan: Plan, stage: PlannedStage, kind: str, name: str, make: Callable[[Path], Facts]) -> Artefact:

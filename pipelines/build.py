@@ -141,10 +141,10 @@ class Build:
         totals, out = check_accounts(results), self.plan.out
         withdraw(out)
         datasets = self._publish(results)
-        if totals["read"] != datasets["corpus"].rows + datasets["ledger"].rows:
+        if totals["read"] + totals["made"] != datasets["corpus"].rows + datasets["ledger"].rows:
             msg = (
-                f"{totals['read']} documents were read, but {datasets['corpus'].rows} are in the corpus "
-                f"and {datasets['ledger'].rows} in the ledger"
+                f"{totals['read']} documents were read and {totals['made']} made, but {datasets['corpus'].rows} are in "
+                f"the corpus and {datasets['ledger'].rows} in the ledger"
             )
             raise AccountingError(msg)
         manifest = {
@@ -154,6 +154,7 @@ class Build:
             "seconds": round(seconds, 2),
             "documents": {
                 "read": totals["read"],
+                "made": totals["made"],
                 "kept": datasets["corpus"].rows,
                 "removed": datasets["ledger"].rows,
             },
@@ -250,10 +251,10 @@ def merge_counts(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for report in reports:
         for counts in report["counts"]:
             into = total.setdefault(
-                counts["stage"], {"stage": counts["stage"], "in": 0, "kept": 0, "removed": Counter()}
+                counts["stage"], {"stage": counts["stage"], "in": 0, "made": 0, "kept": 0, "removed": Counter()}
             )
-            into["in"] += counts["in"]
-            into["kept"] += counts["kept"]
+            for field_name in ("in", "made", "kept"):
+                into[field_name] += counts[field_name]
             into["removed"].update(counts["removed"])
     return [{**c, "removed": dict(c["removed"])} for c in total.values()]
 
@@ -281,15 +282,16 @@ def check_accounts(results: list[dict[str, Any]]) -> dict[str, Any]:
         for counts in result["counts"]:
             name = counts["stage"]
             gone = sum(counts["removed"].values())
-            if counts["in"] != counts["kept"] + gone or (flow is not None and counts["in"] != flow):
+            if counts["in"] + counts["made"] != counts["kept"] + gone or flow not in (None, counts["in"]):
                 msg = (
-                    f"stage {name!r}: {counts['in']} documents in, {counts['kept']} kept + {gone} removed, "
-                    f"and the stage before kept {flow}"
+                    f"stage {name!r}: {counts['in']} documents in + {counts['made']} made, {counts['kept']} kept "
+                    f"+ {gone} removed, and the stage before kept {flow}"
                 )
                 raise AccountingError(msg)
             stages[name], flow = {k: v for k, v in counts.items() if k != "stage"}, counts["kept"]
     read = next(iter(stages.values()))["in"] if stages else 0
-    return {"read": read, "stages": stages, "skipped": dict(skipped)}
+    made = sum(stage["made"] for stage in stages.values())
+    return {"read": read, "made": made, "stages": stages, "skipped": dict(skipped)}
 
 
 def publish(plan: Plan, name: str, kind: str, folders: list[str], schema: pa.Schema) -> ds.Dataset:

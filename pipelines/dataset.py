@@ -73,6 +73,8 @@ TYPED = {  # columns that stages may fill, beside the fixed ones
     "math_score": pa.float64(),
     "code_rule": pa.string(),
     "quality_score": pa.float64(),
+    "lm_score": pa.float64(),
+    "edu_score": pa.float64(),
     "tokens": pa.int64(),
 }
 RESERVED = {
@@ -85,11 +87,11 @@ RESERVED = {
 }  # names that steps write into metadata
 DOCUMENTS = pa.schema(
     [("id", pa.string()), ("text", pa.string()), *TYPED.items(), ("metadata", pa.string())],
-    metadata={"mathcorpus": "documents-1"},
+    metadata={"mathcorpus": "documents-2"},
 )
 REMOVED = pa.schema(
     [*list(DOCUMENTS), ("stage", pa.string()), ("reason", pa.string()), ("score", pa.float64())],
-    metadata={"mathcorpus": "removed-1"},
+    metadata={"mathcorpus": "removed-2"},
 )
 LEDGER = pa.schema(
     [(c, pa.string()) for c in ("id", "stage", "reason")]

@@ -20,8 +20,8 @@ from pipelines.inputs import InputFile, describe, file_digest, find_places, reso
 from pipelines.places import Place, fetched_below, join
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
 
-FORMAT = "mathcorpus-1"  # of datasets and keys; another value makes every key another
-_PATHS = {"path", "positive", "negative", "seeds", "model", "against"}
+FORMAT = "mathcorpus-2"  # of datasets and keys; another value makes every key another
+_PATHS = {"path", "positive", "negative", "seeds", "model", "against", "prompts", "journal"}
 _LIBRARIES = {
     "ingest": ("fastwarc", "resiliparse"),
     "extract": ("resiliparse", "selectolax"),
@@ -66,6 +66,7 @@ def code_versions() -> dict[str, str]:
         "minhash_dedup": f"near-2/{MINHASH_VERSION}/{TEXT_VERSION}",
         "paragraph_dedup": f"{PARAGRAPHS_VERSION}/{TEXT_VERSION}",
         "decontaminate": f"scans-2/{MATCH_VERSION}/{TEXT_VERSION}",
+        "score": "score-1",
         "takedown": TAKEDOWN_VERSION,
         "orphans": "orphans-1",
         "tokens": TOKENS_VERSION,
@@ -87,7 +88,7 @@ def ingest_key(recipe: Recipe, files: Sequence[InputFile]) -> str:
 
 def stage_key(stage: Stage, before: str, needs: dict[str, str]) -> str:
     """Key of a stage behind another; `needs` holds digests of the models and sets that it reads."""
-    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint"})
+    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "server"})
     return _key(stage.stage, {"before": before, "config": config, "needs": needs, "name": stage_name(stage)})
 
 

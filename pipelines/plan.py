@@ -14,6 +14,7 @@ from pipelines import keys
 from pipelines.inputs import InputFile, file_digest, group_files, inventory, unread_files
 from pipelines.places import Place, names_in
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
+from pipelines.recipe_synth import AsksStage
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import INGEST
 
@@ -109,11 +110,20 @@ def plan_of(recipe: Recipe, base: Place, out: Place, files: Sequence[InputFile],
 
 def _planned_stages(recipe: Recipe, base: Place, files: Sequence[InputFile]) -> list[PlannedStage]:
     planned = [PlannedStage(INGEST, keys.ingest_key(recipe, files))]
-    for config in recipe.stages:
+    for given in recipe.stages:
+        config = _located(given, base, recipe.seed)
         need = need_of(config, base, recipe.seed)
         key = keys.stage_key(config, planned[-1].key, {"artefact": need} if need else {})
         planned.append(PlannedStage(stage_name(config), key, config, need))
     return planned
+
+
+def _located(config: Stage, base: Place, seed: int) -> Stage:
+    if not isinstance(config, AsksStage):
+        return config
+    from pipelines.model_access import located
+
+    return located(config, base, seed)
 
 
 def need_of(config: Stage, base: Place, seed: int) -> str | None:
@@ -126,6 +136,10 @@ def need_of(config: Stage, base: Place, seed: int) -> str | None:
         return keys.index_key(config, base)
     if isinstance(config, TakedownStage):
         return keys.digest({"given": file_digest(keys.takedown_path(config, base))})
+    if isinstance(config, AsksStage):
+        from pipelines.model_access import need
+
+        return need(config)
     return None
 
 

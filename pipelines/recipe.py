@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from pipelines.recipe_base import Model
+from pipelines.recipe_base import StageModel as _Stage
+from pipelines.recipe_synth import ScoreStage
 
 MEGABYTE = 1_000_000
 SourceKind = Literal["web", "book", "code", "synth"]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Model(BaseModel):
-    """Refuses keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class _Source(Model):
@@ -116,13 +114,6 @@ Source = Annotated[
     WarcSource | WetSource | HtmlSource | JsonlSource | ParquetSource | TextSource | CodeSource,
     Field(discriminator="format"),
 ]
-
-
-class _Stage(Model):
-    checkpoint: bool = Field(
-        default=False,
-        description="keep this stage's output on disk, so that changes behind it do not run it again",
-    )
 
 
 class ExtractStage(_Stage):
@@ -323,6 +314,7 @@ Stage = Annotated[
     | DecontaminateStage
     | TakedownStage
     | OrphansStage
+    | ScoreStage
     | TokensStage
     | DatatroveStage,
     Field(discriminator="stage"),

@@ -106,6 +106,13 @@ def _takedown(_config: Any, listed: Artefact | None) -> PipelineStep:
     return Takedown(listed.path, listed.digest)
 
 
+def _score(config: Any, answers: Artefact | None) -> PipelineStep:
+    from pipelines.score_step import ScoreDocuments
+
+    assert answers is not None
+    return ScoreDocuments(config, answers)
+
+
 def _tokens(_config: Any, _: Artefact | None) -> PipelineStep:
     from filters.tokens import CountTokens
 
@@ -118,6 +125,7 @@ _STEPS: dict[str, Callable[[Any, Artefact | None], PipelineStep]] = {
     "code": _code,
     "recall": _recall,
     "quality": _quality,
+    "score": _score,
     "takedown": _takedown,
     "tokens": _tokens,
     "datatrove": lambda config, _: load_filter(config),
@@ -171,14 +179,15 @@ class _Meter:
 
     name: str
     entered: int = 0
+    made: int = 0  # synthesised here
     kept: int = 0
     removed: Counter[str] = field(default_factory=Counter)
     seconds: float = 0.0
 
     def check(self, rank: int) -> None:
-        if self.entered != self.kept + sum(self.removed.values()):
+        if self.entered + self.made != self.kept + sum(self.removed.values()):
             msg = (
-                f"stage {self.name!r}, rank {rank}: {self.entered} documents in, but {self.kept} kept "
+                f"stage {self.name!r}, rank {rank}: {self.entered} documents in + {self.made} made, but {self.kept} kept "
                 f"+ {sum(self.removed.values())} removed; a step loses or makes documents without a row that says so"
             )
             raise AccountingError(msg)
@@ -206,6 +215,11 @@ class _Recorder:
         self.writers["removed"].write({**row, "stage": stage, "reason": reason, "score": score})
         ledger = {"id": doc.id, "stage": stage, "reason": reason, "score": score, "evidence": key}
         self.writers["ledger"].write({**ledger, **{c: row[c] for c in ("source", "url", "origin")}})
+
+    def made(self, doc: Document) -> Document:
+        """Counts a document that the stage made, kept or not."""
+        self.meter.made += 1
+        return doc
 
     def evidence(self, doc: Document) -> str | None:
         """Stores the evidence that a step left on a document; its key."""
@@ -255,7 +269,10 @@ class MapTask:
             for writer in writers.values():
                 writer.abort()
             raise
-        counts = [{"stage": m.name, "in": m.entered, "kept": m.kept, "removed": dict(m.removed)} for m in meters]
+        counts = [
+            {"stage": m.name, "in": m.entered, "made": m.made, "kept": m.kept, "removed": dict(m.removed)}
+            for m in meters
+        ]
         before = [0.0, *(m.seconds for m in meters)]
         cost = {m.name: round(m.seconds - b, 4) for m, b in zip(meters, before, strict=False)}
         finish(self.out, rank, {"shards": shards, "counts": counts, "skipped": dict(skipped)}, started, cost)
@@ -276,7 +293,7 @@ class MapTask:
             recorder = _Recorder(meter, writers)
             stream = _enter(stream, meter)
             for step in build_steps(spec):
-                if isinstance(step, BaseFilter):
+                if hasattr(step, "exclusion_writer"):  # datatrove's filters, and ours that ask a model
                     step.exclusion_writer = recorder
                 stream = step.run(stream, rank, self.ranks)
             stream = _leave(stream, meter, recorder)

@@ -89,7 +89,8 @@ def manifest(docs: list[Doc], found: dict[str, ds.Dataset], stages: tuple[str, .
     for name in stages:
         removed = Counter(d["reason"] for d in docs if d.get("stage") == name)
         gone = sum(removed.values())
-        counted.append({"name": name, "key": f"key-{name}", "in": flow, "kept": flow - gone, "removed": dict(removed)})
+        counted.append({"name": name, "key": f"key-{name}", "in": flow, "made": 0, "kept": flow - gone,
+                        "removed": dict(removed)})  # fmt: skip
         flow -= gone
     cost = {"wall_s": 1.5, "cpu_s": 2.5, "peak_rss_mb": 300}
     return {
@@ -97,7 +98,7 @@ def manifest(docs: list[Doc], found: dict[str, ds.Dataset], stages: tuple[str, .
         "key": "the-key",
         "engine": "inline",
         "seconds": 3.25,
-        "documents": {"read": len(docs), "kept": flow, "removed": len(docs) - flow},
+        "documents": {"read": len(docs), "made": 0, "kept": flow, "removed": len(docs) - flow},
         "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in found.items()},
         "stages": counted,
         "skipped": {"record:warcinfo": 1},

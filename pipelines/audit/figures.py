@@ -117,7 +117,8 @@ def _verdict(documents: dict[str, int], checks: list[dict[str, Any]]) -> str:
     share = f" ({percent(kept, read)})" if read else ""
     wrong = sum(not c["holds"] for c in checks)
     account = f"{wrong} of {len(checks)} checks do not hold" if wrong else "every document is accounted for"
-    return f"{read:,} documents read, {kept:,} kept{share}, {documents['removed']:,} removed; {account}."
+    made = f", {documents['made']:,} made" if documents["made"] else ""
+    return f"{read:,} documents read{made}, {kept:,} kept{share}, {documents['removed']:,} removed; {account}."
 
 
 def percent(part: float, whole: float) -> str:
@@ -138,12 +139,13 @@ def _funnel(manifest: dict[str, Any], counts: list[dict[str, Any]], rows: dict[s
             {
                 "stage": name,
                 "in": stage["in"],
+                "made": stage["made"],
                 "kept": stage["kept"],
                 "removed": gone,
                 "reasons": [{"reason": r, "documents": n} for r, n in reasons],
             }
         )
-        checks.append((f"{name}: in = kept + removed", stage["in"], stage["kept"] + gone))
+        checks.append((f"{name}: in + made = kept + removed", stage["in"] + stage["made"], stage["kept"] + gone))
         if before is not None:
             checks.append((f"{name}: in = kept by the stage before", stage["in"], before))
         listed = {c["reason"]: c["documents"] for c in counts if c["stage"] == name}
@@ -151,9 +153,9 @@ def _funnel(manifest: dict[str, Any], counts: list[dict[str, Any]], rows: dict[s
         checks.append((f"{name}: removed = ledger rows of the same reasons", gone, same))
         before = stage["kept"]
     ledger = sum(c["documents"] for c in counts)
-    checks.append(
-        ("documents read = corpus rows + ledger rows", manifest["documents"]["read"], rows["corpus"] + ledger)
-    )
+    documents = manifest["documents"]
+    whole = documents["read"] + documents["made"], rows["corpus"] + ledger
+    checks.append(("documents read + made = corpus rows + ledger rows", *whole))
     checks.append(("ledger rows = removed rows", ledger, rows["removed"]))
     shown = [{"check": c, "left": a, "right": b, "holds": a == b} for c, a, b in checks]
     return {"stages": stages, "checks": shown, "balanced": all(c["holds"] for c in shown)}

@@ -1,0 +1,140 @@
+"""A model as stages and commands ask it: its prompts, its backend, and the journal of its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filters.errors import InputError, RecipeError, UsageError
+from pipelines import keys
+from pipelines.inputs import file_digest
+from pipelines.places import Place, join
+from synth import prompts
+from synth.backend import BUDGET, GARBAGE, MISSING, NO_LOGPROBS, NO_MODEL, REFUSED, TIMEOUT, is_lasting
+from synth.budget import Budget
+from synth.client import HttpBackend, Server
+from synth.engine import Options, Summary, answer_all, resolve
+from synth.journal import Journal
+from synth.probe import probe
+from synth.requests import Outcome, Request
+from synth.tasks.task import Asking
+
+if TYPE_CHECKING:
+    from pipelines.recipe_synth import AsksStage, ModelServer
+    from synth.backend import Backend
+    from synth.engine import Check
+
+JOURNAL, SERVER = "answers.sqlite", "server.json"
+MAX_FAILED = 0.01  # of the questions, that a server may fail to answer in all tries, as with a text that breaks it
+_DIGEST_CHARS = 12  # of the files of a local model, in its name
+_OF_CALLS = {BUDGET, GARBAGE, MISSING, NO_LOGPROBS, NO_MODEL, REFUSED, TIMEOUT}
+_REMEDIES = {
+    BUDGET: "raise the budget and run the same command again",
+    NO_LOGPROBS: "the server gives no probabilities of tokens; use one that does (vLLM, SGLang), or a local model",
+}
+
+Told = Callable[[Summary], None]
+
+
+def located(config: AsksStage, base: Place, seed: int) -> AsksStage:
+    """The configuration for workers, wherever they run: with whole paths, and the seed of the recipe if it has none."""
+    paths = {name: _path(base, given, name) for name in ("prompts", "journal") if (given := getattr(config, name))}
+    server = config.server
+    if server.local is not None:
+        server = server.model_copy(update={"local": _path(base, server.local, "server.local")})
+    own = seed if config.seed is None else config.seed
+    return config.model_copy(update={**paths, "server": server, "seed": own})
+
+
+def _path(base: Place, given: str, what: str) -> str:
+    found = join(base, given)
+    if not isinstance(found, Path):
+        msg = f"{what}: {given}: must be a folder of this machine, and no URL"
+        raise RecipeError(msg)
+    return str(found.absolute())
+
+
+def need(config: AsksStage) -> str:
+    """Key of what a located stage asks with: its prompts and styles, and the model."""
+    loaded = prompts.load(prompt_folder(config))
+    asked = sorted(prompt.name for prompt in loaded.files.values()), loaded.styles
+    return keys.digest([asked, model_name(config.server)])
+
+
+def prompt_folder(config: AsksStage) -> Path | None:
+    """The folder of the prompts that replace ours, if there is one."""
+    return Path(config.prompts) if config.prompts else None
+
+
+def model_name(server: ModelServer) -> str:
+    """The model as it stands in the ids of requests: its name, for a local one with a digest of its files."""
+    if server.local is None:
+        return server.model
+    folder = Path(server.local)
+    files = sorted(path for path in folder.glob("*") if path.suffix in {".json", ".safetensors", ".jinja"})
+    if not files:
+        msg = f"{folder}: no model here; give the folder that save_pretrained wrote"
+        raise InputError(msg)
+    found = keys.digest([[path.name, file_digest(path)] for path in files])
+    return f"{server.model}@{found[:_DIGEST_CHARS]}"
+
+
+@dataclass(slots=True)
+class Model:
+    """A model that is ready to be asked."""
+
+    asking: Asking
+    backend: Backend
+    journal: Journal
+    options: Options
+    told: Told | None = None
+    summary: Summary = field(default_factory=Summary)  # of the last call of `answer`
+
+    def answer(self, requests: Iterator[Request], check: Check) -> None:
+        """Brings all requests to an end; UsageError where the budget or the server did not last for nearly all."""
+        self.summary = answer_all(requests, self.backend, self.journal, check, self.options, self.told)
+        self.journal.flush()
+        left = {kind: number for kind, number in self.summary.failures.items() if is_passing(kind)}
+        if BUDGET not in left and sum(left.values()) <= MAX_FAILED * self.summary.planned:
+            return
+        kind, number = max(left.items(), key=lambda item: item[1])
+        remedy = _REMEDIES.get(kind, "see to the server and run the same command again")
+        msg = (
+            f"{sum(left.values()):,} of {self.summary.planned:,} questions to {self.asking.model} have no answer "
+            f"({kind}: {number:,}); {remedy}; the answers so far are kept"
+        )
+        raise UsageError(msg)
+
+    def resolved(self, requests: Sequence[Request], check: Check) -> list[tuple[Request, Outcome]]:
+        """The last attempt at each request and what came of it."""
+        return [resolve(request, self.journal, check, self.options.resamples) for request in requests]
+
+
+def is_passing(kind: str) -> bool:
+    """Whether a failure is one of the server or the budget, which another run may mend."""
+    return not is_lasting(kind) and (kind in _OF_CALLS or kind.startswith("http_"))
+
+
+@contextmanager
+def opened(config: AsksStage, folder: Path, told: Told | None = None) -> Iterator[Model]:
+    """The model of a located stage, its journal in a folder of this machine; `told` hears of the progress."""
+    server = config.server
+    assert config.seed is not None
+    asking = Asking(prompts.load(prompt_folder(config)), model_name(server), config.seed)
+    budget = Budget(server.tokens, server.money, server.prompt_price, server.completion_price)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Journal(folder / JOURNAL) as journal:
+        yield Model(asking, _backend(server, folder), journal, Options(server.concurrency, budget=budget), told)
+
+
+def _backend(server: ModelServer, folder: Path) -> Backend:
+    if server.local is not None:
+        from synth.local_model import LocalBackend
+
+        return LocalBackend(Path(server.local))
+    assert server.url is not None
+    at = Server(server.url, server.model, server.key_env, server.timeout)
+    return HttpBackend(at, probe(at, folder / SERVER))
