@@ -1,6 +1,6 @@
 """Peak memory of a rank by size of its shard, pass by pass; and of documents that are far too large.
 
-    python -P benchmarks/memory.py DATA [--mb 50 1000] [--format jsonl] [--giant-mb 500]
+    python -P benchmarks/memory.py DATA [--mb 50 1000] [--format jsonl] [--without STAGE ...] [--giant-mb 500]
 
 DATA: folder with raw/ and benchmarks/. The input is one file, so one rank: real texts (or pages) over and over, every
 fourth word of a text with a number behind it, so that no two are near duplicates. Each pass runs in a fresh process on
@@ -111,12 +111,12 @@ def build(folder: Path, sources: list[dict[str, Any]], chain: list[dict[str, Any
     return {**manifest, "driver_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
 
 
-def one_size(data: Path, kind: str, size: int, folder: Path) -> dict[str, Any]:
-    """{pass: peak MB} of one rank of so many bytes."""
+def one_size(data: Path, kind: str, size: int, folder: Path, without: Sequence[str]) -> dict[str, Any]:
+    """{pass: peak MB} of one rank of so many bytes, without some of the stages."""
     name, write = INPUTS[kind]
     write(data, folder / name, size)
     first = [{"stage": "extract"}] if kind == "warc" else []
-    manifest = build(folder, [{"format": kind, "name": "all", "path": name}], [*first, *stages(data)])
+    manifest = build(folder, [{"format": kind, "name": "all", "path": name}], [*first, *(one for one in stages(data) if one["stage"] not in without)])
     peaks = {f"{one['kind']} {' + '.join(one['stages'])}": one["cost"]["peak_rss_mb"] for one in manifest["passes"]}
     return {"documents": manifest["documents"], "peaks": {**peaks, "driver": manifest["driver_mb"]}}
 
@@ -189,6 +189,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--mb", type=int, nargs="*", default=[50, 1000])
     parser.add_argument("--format", choices=INPUTS, default="jsonl")
+    parser.add_argument("--without", nargs="*", default=[], help="stages to leave out, by name: 1 GB takes its time")
     parser.add_argument("--giant-mb", type=int, default=500)
     parser.add_argument("--no-record", action="store_true", help="leave results.csv as it is")
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)  # measure once, there, in this process
@@ -200,13 +201,13 @@ def main() -> None:
         found = (
             giants(asked.giant, size, asked.folder)
             if asked.giant
-            else one_size(asked.data.resolve(), asked.format, size, asked.folder)
+            else one_size(asked.data.resolve(), asked.format, size, asked.folder, asked.without)
         )
         print(orjson.dumps(found).decode())
         return
     told: list[tuple[str, int]] = []
     for mb in asked.mb:
-        found = in_a_process(data, "--mb", str(mb), "--format", asked.format)
+        found = in_a_process(data, "--mb", str(mb), "--format", asked.format, "--without", *asked.without)
         print(f"{mb} MB of {asked.format}: {found['documents']}")
         for name, peak in found["peaks"].items():
             print(f"  {peak:6,} MB  {name}")

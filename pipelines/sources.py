@@ -23,6 +23,7 @@ from filters.charset import decode
 from filters.epub import epub_text
 from filters.errors import InputError
 from filters.html import looks_like_html
+from pipelines.cells import UNREAD, cell_rows
 from pipelines.dataset import BYTES_PER_GROUP, RESERVED, document_id
 from pipelines.http_bodies import TOO_LARGE, decoded, limited
 from pipelines.inputs import InputFile
@@ -252,8 +253,9 @@ def _read_parquet(source: Source, file: InputFile, _: Counter[str]) -> Records:
     number = 0
     try:
         with pq.ParquetFile(file.path) as parquet:
-            for batch in _batches(parquet):
-                for row in batch.to_pylist():
+            for group in range(parquet.num_row_groups):
+                together = _rows_together(parquet.metadata.row_group(group))
+                for row in cell_rows(parquet, group, together, source.text_field, _max_bytes(source)):
                     yield _row(source, f"{file.origin}#{number}", row)
                     number += 1
     except (OSError, pa.ArrowInvalid) as error:
@@ -261,13 +263,10 @@ def _read_parquet(source: Source, file: InputFile, _: Counter[str]) -> Records:
         yield Rejected(_document(source, origin, problem=str(error).splitlines()[0]), "broken_file")
 
 
-def _batches(parquet: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
-    """The rows in order, of a row group at a time, and fewer together where they are large."""
-    for group in range(parquet.num_row_groups):
-        about = parquet.metadata.row_group(group)
-        row_bytes = max(1, about.total_byte_size // max(1, about.num_rows))
-        count = min(_PARQUET_ROWS, max(1, BYTES_PER_GROUP // row_bytes))
-        yield from parquet.iter_batches(batch_size=count, row_groups=[group])
+def _rows_together(group: Any) -> int:
+    """How many rows of a row group are read at a time: fewer where they are large."""
+    row_bytes = max(1, group.total_byte_size // max(1, group.num_rows))
+    return min(_PARQUET_ROWS, max(1, BYTES_PER_GROUP // row_bytes))
 
 
 def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) -> Document | Rejected:
@@ -298,6 +297,8 @@ def _row_document(
 
 def _problem(text: object, source: JsonlSource | ParquetSource) -> str | None:
     """Why a value is no text, if it is none."""
+    if text is UNREAD:
+        return TOO_LARGE
     if not (isinstance(text, str) or (source.html and isinstance(text, bytes))):
         return "no_text" if text is None else f"text_is_{type(text).__name__}"
     if len(text) > _max_bytes(source):
