@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from filters.errors import InputError, RecipeError, UsageError
 from pipelines import keys
@@ -37,9 +37,10 @@ _REMEDIES = {
 }
 
 Told = Callable[[Summary], None]
+A = TypeVar("A", bound="AsksStage")
 
 
-def located(config: AsksStage, base: Place, seed: int) -> AsksStage:
+def located(config: A, base: Place, seed: int) -> A:
     """The configuration for workers, wherever they run: with whole paths, and the seed of the recipe if it has none."""
     paths = {name: _path(base, given, name) for name in ("prompts", "journal") if (given := getattr(config, name))}
     server = config.server

@@ -11,7 +11,8 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from pipelines.recipe import JsonlSource, Model, ParquetSource, Share, TextSource, WetSource
+from pipelines.recipe import JsonlSource, ParquetSource, Share, TextSource, WetSource
+from pipelines.recipe_base import Model
 from pipelines.recipe_file import load_model_of
 
 Paths = str | list[str]

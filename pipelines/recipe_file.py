@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from filters.errors import InputError, RecipeError
 from pipelines.places import Place
-from pipelines.recipe import Model, Recipe, Source, Stage
+from pipelines.recipe import Recipe, Source, Stage
+from pipelines.recipe_base import Model
 
 M = TypeVar("M", bound=Model)
 

@@ -187,8 +187,8 @@ class _Meter:
     def check(self, rank: int) -> None:
         if self.entered + self.made != self.kept + sum(self.removed.values()):
             msg = (
-                f"stage {self.name!r}, rank {rank}: {self.entered} documents in + {self.made} made, but {self.kept} kept "
-                f"+ {sum(self.removed.values())} removed; a step loses or makes documents without a row that says so"
+                f"stage {self.name!r}, rank {rank}: {self.entered} documents in + {self.made} made, but "
+                f"{self.kept} kept + {sum(self.removed.values())} removed; a step loses or makes documents without a row that says so"
             )
             raise AccountingError(msg)
 
