@@ -188,7 +188,8 @@ class _Meter:
         if self.entered + self.made != self.kept + sum(self.removed.values()):
             msg = (
                 f"stage {self.name!r}, rank {rank}: {self.entered} documents in + {self.made} made, but "
-                f"{self.kept} kept + {sum(self.removed.values())} removed; a step loses or makes documents without a row that says so"
+                f"{self.kept} kept + {sum(self.removed.values())} removed; a step loses or makes documents without a "
+                f"row that says so"
             )
             raise AccountingError(msg)
 
