@@ -29,9 +29,9 @@ T = TypeVar("T")
 _AT_ONCE = 16  # requests
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _BUFFER = 8 << 20  # bytes of one request of a file that is read in order
-# s3fs would hold 100 MB of a file as one piece, or ten pieces of 50 MB
-_UPLOAD = {"s3": {"chunksize": 8 << 20, "max_concurrency": 4}}
-_DOWNLOAD = {"s3": {"chunksize": 8 << 20, "max_concurrency": 4}}
+_PIECE = 8 << 20  # bytes of a file on their way at once, of which there are four; s3fs would hold ten of 50 MB
+_OPTIONS = {"s3": {"default_block_size": _PIECE, "max_concurrency": 4}}
+_UPLOAD = {"s3": {"chunksize": _PIECE}}
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -115,7 +115,7 @@ class Remote:
         """Copies the object to a file; FileNotFoundError where there is none."""
         system, path = _system(self.url)
         with _reading(self.url):
-            system.get_file(path, str(target), **_DOWNLOAD.get(_protocol(self.url), {}))
+            system.get_file(path, str(target))
 
     def copy_to(self, target: Remote) -> None:
         """Copies the object within the store."""
@@ -141,7 +141,10 @@ class Remote:
         """What the store says of each object below this name, by the rest of its name, in order; itself as ""."""
         system, path = _system(self.url)
         with _reading(self.url):
-            found = system.find(path, detail=True)
+            try:
+                found = system.find(path, detail=True)
+            except FileNotFoundError:
+                return {}
         below = {name[len(path) :].lstrip("/"): about for name, about in found.items() if about["type"] == "file"}
         return {name: below[name] for name in sorted(below)}
 
@@ -341,7 +344,7 @@ def _system(url: str) -> tuple[Any, str]:
     """(file system, path in it) of a URL; fsspec keeps one file system for each protocol and process."""
     fsspec: Any = importlib.import_module("fsspec")
     try:
-        system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        system, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **_OPTIONS.get(_protocol(url), {}))
     except ImportError as error:
         extra = " (pip install 'mathcorpus[s3]')" if _protocol(url) in {"s3", "s3a"} else ""
         msg = f"{url}: needs a library that is not here{extra}: {_first_line(error)}"
