@@ -41,6 +41,8 @@ class Generation:
 
     draw : the seed that was sent. model : as the server named it; `asked` as we did.
     outside, dropped : of the answer, see `synth.parse.Parsed`.
+
+    Nothing that depends on how a run went is here: no times, no tries, no tokens that a server had cached.
     """
 
     request: str
@@ -54,9 +56,7 @@ class Generation:
     attempt: int
     finish: str
     prompt_tokens: int
-    cached_tokens: int
     completion_tokens: int
-    tries: int
     outside: int = 0
     dropped: int = 0
 
@@ -147,8 +147,7 @@ def generation(request: Request, outcome: Outcome, *, outside: int = 0, dropped:
         request=request.id, prompt=request.prompt, asked=request.model, model=outcome.model,
         sampling={f.name: getattr(sampling, f.name) for f in fields(sampling)}, seed=request.seed, draw=request.draw,
         sample=request.sample, attempt=request.attempt, finish=outcome.finish, prompt_tokens=usage.prompt,
-        cached_tokens=usage.cached, completion_tokens=usage.completion, tries=outcome.tries, outside=outside,
-        dropped=dropped,
+        completion_tokens=usage.completion, outside=outside, dropped=dropped,
     )  # fmt: skip
 
 
