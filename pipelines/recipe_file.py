@@ -117,6 +117,8 @@ def _explain(error: ValidationError, root: yaml.MappingNode, path: Place, kind: 
     found, text = first.get("input"), str(first["msg"]).removeprefix("Value error, ")
     if first["type"] == "extra_forbidden":
         text = f"unknown key{_hint(str(first['loc'][-1]), _allowed(first['loc'], kind))}"
+    elif first["type"] == "missing":
+        text = f"{first['loc'][-1]} is missing"
     elif first["type"] == "union_tag_invalid":
         found = first["ctx"]["tag"]
         tags = re.findall(r"'(\w+)'", str(first["ctx"]["expected_tags"]))

@@ -50,7 +50,7 @@ def test_the_figures_say_what_was_built(found: dict[str, Any], build: Path) -> N
         "key": "the-key",
         "engine": "inline",
         "versions": {"code": {"ingest": "ingest-1"}, "format": "f-1", "libraries": {"mathcorpus": "0.1.0"}},
-        "documents": {"read": 9, "kept": 3, "removed": 6},
+        "documents": {"read": 9, "made": 0, "kept": 3, "removed": 6},
         "datasets": {n: {"rows": d.rows, "digest": d.digest, "content": d.content} for n, d in data.items()},
         "skipped": {"record:warcinfo": 1},
         "unread_files": {"count": 1, "first": ["pages/readme.docx"]},
@@ -73,7 +73,7 @@ def test_the_funnel_balances(found: dict[str, Any]) -> None:
     }
     assert found["funnel"]["balanced"] is True
     assert found["funnel"]["checks"][-2:] == [
-        {"check": "documents read = corpus rows + ledger rows", "left": 9, "right": 9, "holds": True},
+        {"check": "documents read + made = corpus rows + ledger rows", "left": 9, "right": 9, "holds": True},
         {"check": "ledger rows = removed rows", "left": 6, "right": 6, "holds": True},
     ]
 
@@ -96,7 +96,7 @@ def test_a_build_whose_ledger_lacks_a_row_is_told_apart(tmp_path: Path) -> None:
         ("exact_dedup: removed = ledger rows of the same reasons", 1, 0),
         ("minhash_dedup: removed = ledger rows of the same reasons", 2, 0),
         ("decontaminate: removed = ledger rows of the same reasons", 1, 0),
-        ("documents read = corpus rows + ledger rows", 9, 4),
+        ("documents read + made = corpus rows + ledger rows", 9, 4),
         ("ledger rows = removed rows", 1, 6),
     ]
     assert found["verdict"] == "9 documents read, 3 kept (33 %), 6 removed; 6 of 22 checks do not hold."
