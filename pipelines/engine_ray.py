@@ -15,9 +15,9 @@ from typing import Any
 
 from filters.errors import MathcorpusError, UsageError
 from pipelines.engine import InlineEngine, Progress
+from pipelines.engine_datatrove import MAX_LOSSES
 from pipelines.stage import Task, marker
 
-MAX_LOSSES = 4  # of a rank's worker: such a rank is not unlucky
 _STORE_BYTES = 80 << 20  # of the object store, near the least that Ray takes: ranks hand over files
 _HERE = {
     "include_dashboard": False,

@@ -17,7 +17,8 @@ from small import build, digests, plan, write_input
 
 from filters.errors import MathcorpusError, UsageError
 from pipelines.engine import Engine, InlineEngine, make_engine
-from pipelines.engine_ray import MAX_LOSSES, RayEngine
+from pipelines.engine_datatrove import MAX_LOSSES
+from pipelines.engine_ray import RayEngine
 
 HERE = Path(__file__).resolve().parent
 PATHS = f"{HERE}{os.pathsep}{HERE.parent}"  # workers import faulty.py
