@@ -19,6 +19,7 @@ from filters.text import pack, token_strings, tokenise
 from synth import gate_rules
 from synth.gate_rules import FAIL, PASS, UNKNOWN, Finding, question_kind
 from synth.samples import Document, Sample, Verdict
+from synth.tool_use import ToolVerdict
 
 GATES_VERSION = 1
 ORDER = (
@@ -30,6 +31,7 @@ MIN_MARGIN = 2  # votes more than the next answer: 2 of 3 may be luck
 GUESSABLE_SHARE = 0.75  # of n solutions, where there are few answers to choose from
 MIN_FAITHFUL = 0.95  # of a question's tokens stand in the document: the rest is a joint or a repaired sign
 MAX_COPIED, COPY_NGRAM = 0.6, 13  # share of a new text's 13-grams that stand in its source, below which it is new
+_NOT_RUN = {"code_timeout", "code_refused", "code_oom", "code_output_cap"}
 _EASY = 1.0  # share of votes at which a question teaches nothing new about answers
 
 Item = Document | Sample
@@ -144,6 +146,22 @@ def agreement(least: float = MIN_SHARE, margin: int = MIN_MARGIN, guessable: flo
         return (FAIL if reason else PASS), reason, {**votes, "wanted": wanted, "easy": votes["share"] == _EASY}
 
     return Gate("agreement", check)
+
+
+def ran(run: Callable[[str], ToolVerdict]) -> Gate:
+    """The code of a solution runs and prints its answer; `run` is `tool_use.check_tool_use` with a sandbox.
+
+    A solution in words has no code to run. What was stopped or not run at all is unknown.
+    """
+
+    def check(sample: Sample, _: Item) -> Finding:
+        if sample.format != "code":
+            return PASS, "no_code", {}
+        found = run(sample.solution)
+        evidence = {"runs": [{"status": each.status, "printed": each.stdout} for each in found.runs]}
+        return (PASS if found.ok else UNKNOWN if found.failure in _NOT_RUN else FAIL), found.failure, evidence
+
+    return Gate("code", check)
 
 
 def judged() -> Gate:

@@ -26,11 +26,14 @@ from synth.gates import (
     new,
     of_type,
     one_answer,
+    ran,
     rewarded,
     text_gates,
 )
 from synth.requests import Outcome, Request
 from synth.samples import Document, Sample, generation
+from synth.sandbox import Run
+from synth.tool_use import ToolVerdict
 
 MADE = generation(Request("refine", "refine/en@1:ab", "tiny", ()), Outcome("x", "stop"))
 VOTES = {"n": 8, "n_parsed": 8, "share": 0.75, "margin": 4, "agrees": True}
@@ -267,3 +270,20 @@ def test_what_others_say_is_kept() -> None:
     assert stopped is not None
     assert (stopped.gate, stopped.reason, stopped.evidence) == ("contamination", "near", {"item": "gsm8k/7"})
     assert [(v.gate, v.version) for v in sample.gates] == [("code", 3), ("contamination", 1)]
+
+
+@pytest.mark.parametrize(
+    ("failure", "wanted"),
+    [
+        ("", (PASS, "")),
+        ("other_value", (FAIL, "other_value")),
+        ("code_error", (FAIL, "code_error")),
+        ("code_timeout", (UNKNOWN, "code_timeout")),
+    ],
+)
+def test_code_has_to_run_and_agree(failure: str, wanted: tuple[str, str]) -> None:
+    """What was stopped is unknown, and a solution in words has no code."""
+    gate = ran(lambda _: ToolVerdict(failure, (Run("ok", "2"),)))
+    assert verdict(gate, replace(GOOD, format="code")) == wanted
+    assert verdict(gate, GOOD) == (PASS, "no_code")
+    assert gate.check(replace(GOOD, format="code"), DOC)[2] == {"runs": [{"status": "ok", "printed": "2"}]}

@@ -12,7 +12,7 @@ import orjson
 import pytest
 import zstandard
 from test_synth_engine import QUICK, Scripted
-from test_synth_tasks import ASKING, by_spelling, pair
+from test_synth_tasks import ASKING, by_value, pair
 
 from filters.errors import AccountingError, OutputError, UsageError
 from synth.engine import Options, answer_all, resolve
@@ -65,7 +65,7 @@ def chain() -> list[Round]:
         Round("blocks", ExtractBlocks(ASKING), arranged([*told, faithful()])),
         Round("copies", ExtractVerbatim(ASKING), arranged([*told, faithful()]), missed="blocks"),
         Round("refined", Refine(ASKING), arranged(text_gates()), after=("blocks", "copies")),
-        Round("solved", Solve(ASKING, by_spelling, n=4), solved, after=("refined",)),
+        Round("solved", Solve(ASKING, by_value, n=4), solved, after=("refined",)),
     ]
 
 

@@ -172,39 +172,35 @@ def test_texts_are_rewritten(name: str) -> None:
     assert reasons(said(task, PAGE, "<text>我们把分子和分母同时除以三</text>")) == ["request:language"]
 
 
-def by_spelling(answers: Sequence[str | None]) -> list[dict[str, Any]]:
-    """A vote for tests: equal spellings agree."""
-    counts = {a: answers.count(a) for a in answers if a is not None}
-    best = max(counts, key=lambda a: counts[a], default=None)
-    margin = counts[best] - max((n for a, n in counts.items() if a != best), default=0) if best else 0
-    return [
-        {
-            "n_parsed": sum(counts.values()),
-            "share": counts.get(best, 0) / len(answers),
-            "margin": margin,
-            "agrees": a == best is not None,
-        }
-        for a in answers
-    ]
+def by_value(left: str, right: str) -> str:
+    """A comparison for tests: numbers by value, and nothing is known of words."""
+    both = (left.strip("$"), right.strip("$"))
+    if not all(text.isdecimal() for text in both):
+        return "unknown"
+    return "equal" if int(both[0]) == int(both[1]) else "different"
 
 
 def test_solutions_carry_the_vote_of_all() -> None:
     """Three samples of one question: shares, the reference, ranks by reward; the failed fourth is counted."""
-    same = lambda a, b: "equal" if b in a else "different"  # noqa: E731
-    task = Solve(ASKING, by_spelling, n=4, same=same, reward=lambda q, s: float(len(s)))
-    texts = ["So we get \\boxed{2}", "By division it must be \\boxed{2}", "Clearly this is \\boxed{3}"]
-    made = said(task, extracted(), *texts, "So we get \\bo")
+    task = Solve(ASKING, by_value, n=4, reward=lambda q, s: float(len(s)))
+    texts = ["So we get \\boxed{2}", "By division it must be \\boxed{02}", "Clearly this is \\boxed{3}"]
+    question = replace(extracted(), answer="$2$")
+    made = said(task, question, *texts, "So we get \\bo")
     samples = [m for m in made if isinstance(m, Sample)]
 
     assert {r.messages for r in task.plan(extracted())} == {task.plan(extracted())[0].messages}
     assert [r.sample for r in task.plan(extracted())] == [0, 1, 2, 3]
-    assert [s.answer for s in samples] == ["2", "2", "3", ""]
-    assert samples[0].votes == {"n": 4, "n_parsed": 3, "share": 0.5, "margin": 1, "agrees": True, "reference": "equal"}
+    assert [s.answer for s in samples] == ["2", "02", "3", ""]
+    assert samples[0].votes == {
+        "winner": "2", "n": 4, "n_parsed": 3, "share": 0.5, "margin": 1, "classes": (2, 1), "agrees": True, "reference": "equal",
+    }  # fmt: skip
     assert [s.votes["agrees"] for s in samples] == [True, True, False, False]
     assert [s.signals["reward_rank"] for s in samples] == [1, 0, 2, 3]
-    assert samples[3].votes["reference"] == "unknown"
+    assert [s.votes["reference"] for s in samples] == ["equal", "equal", "different", "unknown"]
     assert samples[0].parents == ("d1", extracted().id)
-    assert reasons(said(task, extracted(), *texts, "I'm sorry.")) == ["request:refusal"]
+    failed = said(task, question, *texts[:2], "", "I'm sorry.")
+    assert reasons(failed) == ["request:empty", "request:refusal"]
+    assert failed[-1].votes["share"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -221,14 +217,14 @@ def test_solutions_carry_the_vote_of_all() -> None:
 )
 def test_solutions_are_checked(name: str, text: str, finish: str, failure: str) -> None:
     """What a task says of an answer, by which the engine asks again."""
-    task = Solve(ASKING, by_spelling, name)
+    task = Solve(ASKING, by_value, name)
     assert task.check(task.plan(extracted())[0], Outcome(text, finish)) == failure
 
 
 def test_thoughts_are_no_part_of_a_solution() -> None:
     """What a reasoning model thinks aloud is left out, and our escapes are undone."""
     [sample] = said(
-        Solve(ASKING, by_spelling, n=1), extracted(), "<think>maybe \\boxed{9}</think>\nIt is &lt;answer> \\boxed{2}"
+        Solve(ASKING, by_value, n=1), extracted(), "<think>maybe \\boxed{9}</think>\nIt is &lt;answer> \\boxed{2}"
     )
     assert (sample.solution, sample.answer) == ("It is <answer> \\boxed{2}", "2")
 
@@ -284,6 +280,15 @@ def test_long_documents_are_scored_by_windows() -> None:
     assert score.windows == ((0, 20), (65, 85), (130, 150))
     assert (score.scores, score.mean, score.least) == ((1.0, 0.5, None), 0.75, 0.5)
     assert score.marks == {"off_format": 1}
+
+
+def test_nothing_is_asked_about_blanks() -> None:
+    """No request, and a score that has no number."""
+    blank = replace(PAGE, text=" \n")
+    for task in (LmScore(ASKING), EduScore(ASKING)):
+        assert task.plan(blank) == []
+        [score] = scored(task, blank)
+        assert (score.mean, score.scores, score.windows, score.marks) == (None, (), (), {})
 
 
 def test_grades_are_expected_and_most_probable() -> None:

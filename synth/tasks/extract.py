@@ -17,7 +17,7 @@ from synth.blocks import Block
 from synth.parse import Pair, parse_ids
 from synth.requests import Outcome, Request
 from synth.samples import Document, Rejection, Sample, generation, sample_id
-from synth.tasks.task import Answers, Asking, check_pairs, failures, pairs_in, rejected
+from synth.tasks.task import Answers, Asking, check_pairs, failures, language_asked, pairs_in, rejected
 from synth.windows import around
 
 GROUP_CHARS = 12_000  # of a document that one request shows: about 4,000 tokens of English
@@ -148,7 +148,7 @@ def made_pair(  # noqa: PLR0913
     request, outcome = answer
     parsed = pairs_in(outcome)
     return Sample(
-        sample_id(item.lineage, request, ordinal), kind, request.prompt.partition("/")[2][:2], item.lineage,
+        sample_id(item.lineage, request, ordinal), kind, language_asked(request), item.lineage,
         generation(request, outcome, outside=parsed.outside, dropped=parsed.dropped),
         pair.question.strip(), pair.solution.strip(), pair.answer.strip(), url=item.url,
         context=context or getattr(item, "context", ""), before=before or {}, signals=signals or {},

@@ -76,12 +76,12 @@ class LmScore:
     name: str = "lm_score"
 
     def plan(self, item: Document) -> list[Request]:
-        """A request for each question about each window; those about one window are neighbours, and share its text."""
+        """A request for each question about each window, those about one window beside each other; none about blanks."""
         prompt = self.asking.prompt(self.name, item)
         labels = _spellings(prompt)
         return [
             self.asking.request(prompt, {"document": item.text[a:b], "question": question}, labels=labels)
-            for a, b in windows(item.text, self.budget, self.count)
+            for a, b in _places(item, self.budget, self.count)
             for question in prompt.questions.values()
         ]
 
@@ -93,14 +93,13 @@ class LmScore:
     def finish(self, item: Document, answers: Answers) -> list[Score | Rejection]:
         """One score, and a rejection for each answer that failed."""
         prompt = self.asking.prompt(self.name, item)
-        places = windows(item.text, self.budget, self.count)
         names = list(prompt.questions)
         found = [_yes(outcome, prompt.labels) for _, outcome in answers]
         questions = {name: tuple(score for score, _ in found[k :: len(names)]) for k, name in enumerate(names)}
         masses = {name: tuple(mass for _, mass in found[k :: len(names)]) for k, name in enumerate(names)}
         scores = [_product(each) for each in zip(*questions.values(), strict=True)]
         return [
-            _score(self.name, item, answers, places, scores, questions=questions, masses=masses),
+            _score(self, item, answers, scores, questions=questions, masses=masses),
             *failures(item, answers),
         ]
 
@@ -115,10 +114,10 @@ class EduScore:
     name: str = "edu_score"
 
     def plan(self, item: Document) -> list[Request]:
-        """A request for each window."""
+        """A request for each window; none about blanks."""
         prompt = self.asking.prompt(self.name, item)
         labels = _spellings(prompt)
-        places = windows(item.text, self.budget, self.count)
+        places = _places(item, self.budget, self.count)
         return [self.asking.request(prompt, {"document": item.text[a:b]}, labels=labels) for a, b in places]
 
     def check(self, request: Request, outcome: Outcome) -> str:
@@ -129,7 +128,6 @@ class EduScore:
     def finish(self, item: Document, answers: Answers) -> list[Score | Rejection]:
         """One score, and a rejection for each answer that failed."""
         labels = self.asking.prompt(self.name, item).labels
-        places = windows(item.text, self.budget, self.count)
         grades: list[int | None] = []
         scores: list[float | None] = []
         masses: list[float] = []
@@ -140,11 +138,13 @@ class EduScore:
             scores.append(sum(int(k) * p for k, p in each.items()) / mass if said else None)
             grades.append(max(range(6), key=lambda k: each[str(k)]) if said else None)
             masses.append(mass)
-        score = _score(
-            self.name, item, answers, places, scores,
-            questions={"grade": tuple(scores)}, masses={"grade": tuple(masses)}, grades=tuple(grades),
-        )  # fmt: skip
+        kept, mass_of = {"grade": tuple(scores)}, {"grade": tuple(masses)}
+        score = _score(self, item, answers, scores, questions=kept, masses=mass_of, grades=tuple(grades))
         return [score, *failures(item, answers)]
+
+
+def _places(item: Document, budget: int, count: Callable[[str], int]) -> tuple[tuple[int, int], ...]:
+    return windows(item.text, budget, count) if item.text.strip() else ()
 
 
 def _spellings(prompt: Prompt) -> tuple[str, ...]:
@@ -165,10 +165,9 @@ def _product(scores: Sequence[float | None]) -> float | None:
 
 
 def _score(  # noqa: PLR0913
-    task: str,
+    task: LmScore | EduScore,
     item: Document,
     answers: Answers,
-    places: tuple[tuple[int, int], ...],
     scores: Sequence[float | None],
     *,
     questions: Mapping[str, tuple[float | None, ...]],
@@ -181,11 +180,11 @@ def _score(  # noqa: PLR0913
         mark = outcome.failure or (OFF_FORMAT if mass < MIN_LABEL_MASS else "")
         if mark:
             marks[mark] = marks.get(mark, 0) + 1
-    first = answers[0][0]
+    answered = next((outcome.model for _, outcome in answers if outcome.model), task.asking.model)
     return Score(
-        item.id, task, first.prompt, next((o.model for _, o in answers if o.model), first.model), places,
-        tuple(scores), math.fsum(known) / len(known) if known else None, min(known, default=None), questions, masses,
-        marks, tuple(request.id for request, _ in answers), grades,
+        item.id, task.name, task.asking.prompt(task.name, item).name, answered,
+        _places(item, task.budget, task.count), tuple(scores), math.fsum(known) / len(known) if known else None,
+        min(known, default=None), questions, masses, marks, tuple(request.id for request, _ in answers), grades,
     )  # fmt: skip
 
 

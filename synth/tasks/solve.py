@@ -1,16 +1,16 @@
 """Solutions to a question, several to each, with the vote of their answers; and a judge of finished exercises.
 
 A solution is the whole answer of the model: reasoning that ends in a boxed result, or a Python program between an
-explanation and a boxed result. What two answers have in common is for `synth.votes` to say, and comes in as a function.
+explanation and a boxed result. Whether two answers are equal is for `synth.equality` to say; it comes in as a function.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from synth.answers import Extracted, extract_answer
+from synth.answers import extract_answer, normalise
 from synth.parse import parse_verdict, spoken, unescape
 from synth.requests import Outcome, Request
 from synth.samples import Rejection, Sample, generation, sample_id
@@ -24,14 +24,9 @@ from synth.tasks.task import (
     language_asked,
 )
 from synth.texts import refuses
+from synth.votes import Vote, vote
 
-Vote = Callable[[Sequence[str | None]], Sequence[Mapping[str, Any]]]
-"""From the answers to a question, None where a solution marks none: for each of them what its sample is to say.
-
-`n_parsed` (answers that are not None), `share` and `margin` of the class with the most votes (its part of all n; votes
-more than the second), `agrees` (whether this one is in that class).
-"""
-Same = Callable[[str, str], str]  # equal, different or unknown
+Compare = Callable[[str, str], str]  # of two answers: equal, different or unknown
 Reward = Callable[[str, str], float]  # of question and solution; the higher, the better
 _FENCE = "```python"
 
@@ -40,15 +35,14 @@ _FENCE = "```python"
 class Solve:
     """n solutions to the question of a sample; `name` is solve_cot or solve_code.
 
-    vote : see `Vote`. same : compares the answer that the question came with, if it has one. reward : ranks solutions
-    that agree; the best has rank 0.
+    compare : says which answers are equal, those that the vote is of and the one that the question came with, if it has
+    one. reward : ranks the solutions that agree with the vote before the others; the best has rank 0.
     """
 
     asking: Asking
-    vote: Vote
+    compare: Compare
     name: str = "solve_cot"
     n: int = 8
-    same: Same | None = None
     reward: Reward | None = None
 
     def plan(self, item: Sample) -> list[Request]:
@@ -76,21 +70,25 @@ class Solve:
         """A sample for each solution, each with the vote of all."""
         whole = [(request, outcome) for request, outcome in answers if not outcome.failure]
         texts = [unescape(spoken(outcome.text or "")[0]).strip() for _, outcome in whole]
-        found = [extract_answer(text) for text in texts]
-        votes = self.vote([answer.text if answer else None for answer in found]) if found else []
-        made = [self._sample(item, *parts) for parts in zip(whole, texts, found, votes, strict=True)]
+        found = [stated.text if (stated := extract_answer(text)) else None for text in texts]
+        cast = vote([*found, *[None] * (len(answers) - len(whole))], self._equal)
+        made = [self._sample(item, *parts, cast) for parts in zip(whole, texts, found, strict=True)]
         return [*failures(item, answers), *self._ranked(made)]
 
+    def _equal(self, left: str, right: str) -> bool:
+        return self.compare(left, right) == "equal"
+
     def _sample(
-        self, item: Sample, answer: tuple[Request, Outcome], text: str, found: Extracted | None, vote: Mapping[str, Any]
+        self, item: Sample, answer: tuple[Request, Outcome], text: str, found: str | None, cast: Vote
     ) -> Sample:
         request, outcome = answer
-        votes = {"n": self.n, **vote}
-        if self.same is not None and item.answer:
-            votes["reference"] = self.same(item.answer, found.text) if found else "unknown"
+        agrees = found is not None and (normalise(found) == cast.winner or self._equal(found, cast.winner))
+        votes: dict[str, Any] = {**asdict(cast), "agrees": agrees}
+        if item.answer:
+            votes["reference"] = self.compare(item.answer, found) if found else "unknown"
         return Sample(
             sample_id(item.lineage, request, 0), self.name.removeprefix("solve_"), language_asked(request),
-            item.lineage, generation(request, outcome), item.question, text, found.text if found else "", url=item.url,
+            item.lineage, generation(request, outcome), item.question, text, found or "", url=item.url,
             context=item.context, votes=votes, signals={"reference_answer": item.answer},
         )  # fmt: skip
 
