@@ -102,6 +102,7 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
       mathcorpus build examples/real.yaml --set data=/data/raw --workers 8 --out out/real
       mathcorpus build recipe.yaml --engine spark --master spark://host:7077
       mathcorpus build recipe.yaml --status
+      mathcorpus build recipe.yaml --out s3://bucket/corpus
       mathcorpus build recipe.yaml --engine ray --master head-node:6379
       mathcorpus build recipe.yaml --engine slurm --workers 200 --slurm partition=cpu --slurm time=04:00:00
     """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +10,7 @@ import click
 from filters.errors import GateError
 from pipelines.cli_judge import judge_of, judge_options, judge_summary
 from pipelines.cli_options import (
+    PLACE,
     Command,
     bar,
     benchmark_fields,
@@ -26,6 +26,7 @@ from pipelines.cli_options import (
     side_by_side,
     workers_option,
 )
+from pipelines.places import Place
 from pipelines.quick_start import quick_start
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ _DOES = ("drop", "cut", "tag", "report")
     "Actions", "--fail-on-contamination", is_flag=True, help="Exit with 3 if anything is found but what is reported."
 )
 @judge_options
-@option("Output", "--out", type=click.Path(path_type=Path), help="Folder to write to; without it nothing is written.")
+@option("Output", "--out", type=PLACE, help="Folder or URL to write to; without it nothing is written.")
 @json_option
 @quiet_option
 @workers_option
@@ -132,7 +133,7 @@ def _options(*, against: Sequence[str], actions: Sequence[str], profile: str, **
 # --- the summary ------------------------------------------------------------------------------------------------------
 
 
-def _summary(report: dict[str, Any], first: Sequence[dict[str, Any]], out: Path | None) -> Iterator[str]:
+def _summary(report: dict[str, Any], first: Sequence[dict[str, Any]], out: Place | None) -> Iterator[str]:
     for line in first:
         yield from _hit(line)
     counts = report["documents"]

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.cli_options import Command, bar, input_options, json_option, option, quiet_option, workers_option
+from pipelines.cli_options import (
+    LOCAL,
+    PLACE,
+    Command,
+    bar,
+    input_options,
+    json_option,
+    option,
+    quiet_option,
+    workers_option,
+)
+from pipelines.places import Place
 
 if TYPE_CHECKING:
     from pipelines.dedup import Options
@@ -32,7 +42,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     "Input",
     "--against",
     multiple=True,
-    type=click.Path(path_type=Path),
+    type=LOCAL,
     metavar="DIR",
     help="Folder of an earlier run: what it holds is removed here. The oldest first.",
 )
@@ -58,7 +68,7 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
         help="Keep several rows of one address.")  # fmt: skip
 @option("Steps", "--no-near", "near", flag_value=False, default=True, type=bool,
         help="Remove equal rows only.")  # fmt: skip
-@option("Output", "--out", type=click.Path(path_type=Path), help="Folder to write to; without it nothing is written.")
+@option("Output", "--out", type=PLACE, help="Folder or URL to write to; without it nothing is written.")
 @json_option
 @quiet_option
 @workers_option
@@ -114,7 +124,7 @@ def _options(**given: Any) -> Options:
     return Options(inputs=tuple(given["inputs"]), rows=rows, **named)
 
 
-def _summary(report: dict[str, Any], out: Path | None) -> Iterator[str]:
+def _summary(report: dict[str, Any], out: Place | None) -> Iterator[str]:
     counts = report["documents"]
     yield f"{counts['read']:,} rows: {counts['kept']:,} kept, {counts['removed']:,} removed"
     for reason, rows in report["reasons"].items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipelines.cli_options import Command, json_option, option, quiet_option, workers_option
+from pipelines.cli_options import LOCAL, Command, json_option, option, quiet_option, workers_option
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _SHOWN = 12  # reasons and kinds of formulas in the summary; the report has all
@@ -32,7 +32,7 @@ _SHOWN = 12  # reasons and kinds of formulas in the summary; the report has all
 @option(
     "Pages", "--main-content/--whole-page", default=True, show_default=True, help="Leave navigation and footers out."
 )
-@option("Output", "--out", type=click.Path(path_type=Path), required=True, help="Folder to write to.")
+@option("Output", "--out", type=LOCAL, required=True, help="Folder to write to.")
 @option(
     "Output",
     "--format",

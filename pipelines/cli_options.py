@@ -31,7 +31,22 @@ class PlaceType(click.ParamType[Place]):
         return place(value) if isinstance(value, str) else value
 
 
+class LocalType(click.ParamType[Path]):
+    """A path of this machine; a URL would be taken for one that is called `s3:`."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; UsageError where it is a URL of another kind than file://."""
+        found = PLACE.convert(value, param, ctx)
+        if not isinstance(found, Path):
+            msg = f"{param.opts[0] if param else 'path'} {value}: is a URL; give a path of this machine"
+            raise UsageError(msg)
+        return found
+
+
 PLACE = PlaceType()
+LOCAL = LocalType()
 
 
 class _Option(click.Option):

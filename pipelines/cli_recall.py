@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pipelines.cli_options import Command, bar, json_option, option, quiet_option
+from pipelines.cli_options import LOCAL, Command, bar, json_option, option, quiet_option
 from pipelines.cli_recall_cycle import cycle
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -57,7 +57,7 @@ def _setting(name: str, target: str, default: float, text: str) -> Callable[[F],
 @_setting("--seed", "seed", 1, "Of the order of examples.")
 @option("Model", "--no-density", is_flag=True, help="Leave the density of terms and formulas out of the score.")
 @option("Evaluation", "--folds", default=5, show_default=True, metavar="N", help="Parts of whole hosts; 0 for none.")
-@option("Output", "--out", type=click.Path(path_type=Path), required=True, help="File of the model (.bin).")
+@option("Output", "--out", type=LOCAL, required=True, help="File of the model (.bin).")
 @json_option
 @quiet_option
 def train(*, as_json: bool, quiet: bool, no_density: bool, out: Path, folds: int, **given: Any) -> None:
@@ -94,9 +94,9 @@ def train(*, as_json: bool, quiet: bool, no_density: bool, out: Path, folds: int
 
 @recall.command(cls=Command, context_settings=SETTINGS)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
-@option("Input", "--model", type=click.Path(path_type=Path), required=True, help="The model: any fastText .bin.")
+@option("Input", "--model", type=LOCAL, required=True, help="The model: any fastText .bin.")
 @_FIELD
-@option("Output", "--out", type=click.Path(path_type=Path), required=True, help="Folder, or - for standard output.")
+@option("Output", "--out", type=LOCAL, required=True, help="Folder, or - for standard output.")
 @option("Output", "--name", default="math_score", show_default=True, help="Name of the field that is added.")
 @json_option
 @quiet_option

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from filters.errors import UsageError
-from pipelines.cli_options import Command, json_option, option
+from pipelines.cli_options import LOCAL, Command, json_option, option
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _COLUMNS = (
@@ -25,13 +25,13 @@ _COLUMNS = (
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
-@click.argument("recipe", type=click.Path(path_type=Path))
+@click.argument("recipe", type=LOCAL)
 @option("Run", "--engine", type=click.Choice(["local", "inline", "spark"]), default="local", show_default=True)
 @option("Run", "--workers", type=click.IntRange(1), metavar="N", help="Processes.  [default: cores of this machine]")
 @option("Run", "--master", metavar="URL", help="Spark master.  [default: local[WORKERS,4]]")
 @option("Run", "--cycles", type=click.IntRange(1), metavar="N", help="Stop after cycle N, to review what it proposes.")
 @option("Run", "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Value of a recipe's param.")
-@option("Output", "--out", type=click.Path(path_type=Path), help="Folder of the recall.  [default: out/NAME]")
+@option("Output", "--out", type=LOCAL, help="Folder of the recall.  [default: out/NAME]")
 @json_option
 def cycle(*, recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Recall in cycles: train, score, learn which hosts are mathematical, widen the seeds, and again.

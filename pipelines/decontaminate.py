@@ -26,6 +26,7 @@ from decontam.params import DecontaminationParams
 from decontam.stock import demote, stock_ngrams
 from filters.errors import AccountingError, UsageError
 from pipelines.files import encodable, write_json
+from pipelines.places import Place
 from pipelines.row_fields import Fields
 from pipelines.row_files import Part, parts_of
 from pipelines.row_find import RowFile, find_rows
@@ -54,7 +55,7 @@ class Options:
     against: tuple[str, ...] = ()  # names or paths of benchmarks
     index: Path | None = None  # a saved index in their place
     only_new: bool = False  # of the index, what was added last
-    out: Path | None = None
+    out: Place | None = None
     fields: Fields = field(default_factory=Fields)
     id_field: str = "id"
     benchmark_fields: Mapping[str, Sequence[str]] | None = None
@@ -127,7 +128,7 @@ def _judging(options: Options) -> Iterator[Judging | None]:
         return
     from pipelines.judging import at_work
 
-    kept = None if options.out is None else options.out / f"{_STAGE}answers.sqlite"
+    kept = options.out / f"{_STAGE}answers.sqlite" if isinstance(options.out, Path) else None
     with at_work(options.judge, kept) as judging:
         yield judging
 
@@ -297,7 +298,7 @@ def _write_file(job: _Rewrite) -> Written | None:
     return None
 
 
-def _publish(out: Path, stage: Path, report: dict[str, Any]) -> None:
+def _publish(out: Place, stage: Path, report: dict[str, Any]) -> None:
     """Moves what was staged to its place, with a report for readers."""
     from decontam.report import write_report
 

@@ -18,6 +18,7 @@ from pipelines.dedup_answer import Answer, answer, write_clusters
 from pipelines.dedup_rows import Job, Read, RowParams, write_keys
 from pipelines.dedup_saved import Saved, load_saved, save
 from pipelines.files import encodable, write_json
+from pipelines.places import Place
 from pipelines.row_files import Part, parts_of
 from pipelines.row_find import RowFile, find_rows
 from pipelines.row_pool import Pool
@@ -37,7 +38,7 @@ class Options:
     """What the caller asks for. Inputs are in the order of their priority."""
 
     inputs: tuple[str, ...]
-    out: Path | None = None
+    out: Place | None = None
     against: tuple[Path, ...] = ()  # folders of earlier runs, the oldest first
     rows: RowParams = field(default_factory=RowParams)
     threshold: float = 0.75

@@ -306,6 +306,42 @@ def test_an_unknown_protocol() -> None:
     assert told.output.startswith("mathcorpus: nothing://bucket/r.yaml: Protocol not known: nothing")
 
 
+# --- other commands ---------------------------------------------------------------------------------------------------
+
+
+def _texts(where: Remote, kind: str) -> dict[str, bytes]:
+    return {n: (where / n).read_bytes() for n in where.files() if n.partition("/")[0] == kind}
+
+
+def test_decontaminate_and_dedup_write_to_the_store(bucket: Remote, disk: Path, tmp_path: Path) -> None:
+    """The same rows as on disk, in the place of those of an earlier run; other objects are not written over."""
+    for kind, command in (
+        ("clean", ("decontaminate", "--against", disk / "bench", "--fields", "question=question")),
+        ("kept", ("dedup",)),
+    ):
+        out = bucket / kind
+        on_disk = _run(*command, disk / "in", "--out", tmp_path / kind)
+        assert on_disk.exit_code == 0, on_disk.output
+        for _ in range(2):
+            told = _run(*command, bucket / "data" / "in", "--out", out)
+            assert told.exit_code == 0, told.output
+        written = {
+            str(p.relative_to(tmp_path / kind)): p.read_bytes() for p in (tmp_path / kind / kind).rglob("*.jsonl")
+        }
+        assert _texts(out, kind) == written
+        assert written
+        assert {"report.json", "report.html"} <= set(out.files())
+        (out / "report.json").unlink()
+        assert "holds other objects" in _run(*command, bucket / "data" / "in", "--out", out).output
+
+
+def test_commands_that_write_on_this_machine_say_so(disk: Path) -> None:
+    """A URL is not taken for a folder called `s3:`."""
+    told = _run("extract", disk / "in", "--out", "s3://corpora/pages")
+    assert told.exit_code == 2
+    assert told.output == "mathcorpus: --out s3://corpora/pages: is a URL; give a path of this machine\n"
+
+
 # --- places -----------------------------------------------------------------------------------------------------------
 
 
