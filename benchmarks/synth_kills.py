@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from common import record
@@ -31,8 +32,8 @@ from synth.journal import Journal
 from synth.requests import Outcome, Request, Sampling
 
 CONCURRENCY = 32
-FOR_EVER = 3_600.0  # seconds
-EXPORTS = 0.3  # of the kills, while outcomes are written
+ASKING, WRITING = 6, 2  # kills of a trial
+COMMIT_SECONDS = 0.02  # between two commits
 EXPORT_SECONDS = 0.05  # that the writing takes, about
 
 
@@ -70,22 +71,30 @@ class Trial:
         self.kills = self.exports = 0
         folder.mkdir()
 
-    def live(self, seconds: float, *, exporting: bool = False) -> bool:
-        """One life of so many seconds, counted from its first output if it is to end there; whether it was killed."""
+    def live(self, ends: Callable[[], bool] | None = None, after: float = 0.0) -> None:
+        """One life: to its own end, or killed so many seconds after `ends` says so."""
         (self.folder / "asked").unlink(missing_ok=True)
         command = [sys.executable, __file__, "--child", self.url, self.name, str(self.count), str(self.folder)]
         with subprocess.Popen(command, start_new_session=True) as process:
-            while exporting and process.poll() is None and not (self.folder / "asked").exists():
-                time.sleep(0.001)
+            while process.poll() is None and not (ends and ends()):
+                time.sleep(0.002)
             try:
-                process.wait(seconds)
+                process.wait(after if ends else None)
             except subprocess.TimeoutExpired:
                 self.exports += (self.folder / "asked").exists()
                 self.kills += 1
                 os.killpg(process.pid, signal.SIGKILL)
-                return True
+                return
         assert process.returncode == 0, process.returncode
-        return False
+
+    def kill_while_asking(self, drawn: random.Random) -> None:
+        """After a random number of calls more, and as many milliseconds as a commit is away."""
+        goal = calls(self.url) + drawn.randrange(self.count // ASKING)
+        self.live(lambda: calls(self.url) > goal, drawn.uniform(0, COMMIT_SECONDS))
+
+    def kill_while_writing(self, drawn: random.Random) -> None:
+        """After a random time since all was asked."""
+        self.live((self.folder / "asked").exists, drawn.uniform(0, EXPORT_SECONDS))
 
     def repeats(self, before: int) -> int:
         """Calls of this trial beyond those that an undisturbed one makes."""
@@ -110,14 +119,14 @@ def run(kills: int, count: int, seed: int) -> float:
             if done >= kills:
                 break
             calm = Trial(url, f"trial-{number}", count, Path(place, f"{number}-calm"))
-            started = time.monotonic()
-            calm.live(FOR_EVER)
-            whole, before = time.monotonic() - started, calls(url)
+            calm.live()
+            before = calls(url)
             trial = Trial(url, calm.name, count, Path(place, str(number)))
-            for _ in range(min(8, kills - done)):
-                exporting = drawn.random() < EXPORTS
-                trial.live(drawn.uniform(0, EXPORT_SECONDS if exporting else whole), exporting=exporting)
-            trial.live(FOR_EVER)
+            for _ in range(min(ASKING, kills - done)):
+                trial.kill_while_asking(drawn)
+            for _ in range(min(WRITING, kills - done - trial.kills)):
+                trial.kill_while_writing(drawn)
+            trial.live()
             again = trial.repeats(before)
             assert trial.output() == calm.output(), trial.name
             assert 0 <= again <= trial.kills * (CONCURRENCY + UNWRITTEN), (trial.kills, again)

@@ -234,6 +234,7 @@ def at_work(judge: Judge, kept: Path | None) -> Iterator[Judging]:
         try:
             journal = stack.enter_context(Journal(judge.journal or kept))
             backend = HttpBackend(judge.server)
+            backend.check_key()
         except UsageError as error:
             msg = f"--judge: {error}"
             raise type(error)(msg) from error

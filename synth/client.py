@@ -186,6 +186,20 @@ class HttpBackend:
         except (ValueError, TypeError, KeyError) as error:
             raise CallFailedError(GARBAGE) from error
 
+    def check_key(self) -> None:
+        """UsageError where the server refuses the key at its list of models, before any work is done for nothing."""
+        asyncio.run(self._check_key())
+
+    async def _check_key(self) -> None:
+        await self.open()
+        try:
+            await self.models()
+        except CallFailedError as error:
+            if error.kind in {"http_401", "http_403"}:
+                raise UsageError(self.remedy(error)) from error
+        finally:
+            await self.close()
+
     async def _only_model(self) -> str:
         """The name of the one model that the server has."""
         await self.open()

@@ -48,6 +48,7 @@ class ModelServer:
         self.at_a_time = self._now = 0
         self.times: dict[bytes, int] = {}  # by the digest of what was asked
         self.keeps_requests = True
+        self.denies = False  # every request, as for a wrong key
         self.url = ""
 
     async def answer(self, path: str, body: dict[str, Any], key: str) -> Reply:
@@ -85,7 +86,9 @@ class ModelServer:
                 headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
                 method, path, _ = first.split(" ")
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                if method == "GET":
+                if self.denies:
+                    reply = Reply(status=401)
+                elif method == "GET":
                     reply = self._get(path)
                 else:
                     reply = await self.answer(path, orjson.loads(body), headers.get("authorization", ""))

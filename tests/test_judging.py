@@ -163,6 +163,17 @@ def test_nobody_there_is_counted_where_the_model_is_named() -> None:
     assert "--judge: http://127.0.0.1:9/v1/models does not say which model is served (refused)" in told
 
 
+def test_a_wrong_key_is_told_before_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, and nothing is scanned."""
+    monkeypatch.setenv("JUDGE_KEY", "sk-wrong")
+    with model_server(lambda *_: "no") as served:
+        served.denies = True
+        told = run(served, "--judge-model", MODEL, "--judge-key-env", "JUDGE_KEY", code=2)["told"]
+
+    assert "refuses every request: http_401; check the key in JUDGE_KEY" in told
+    assert (told.count("\n"), served.requests) == (1, [])
+
+
 def test_the_budget_goes_to_the_best_pairs() -> None:
     """With 1 of 3 the pair with the highest score is asked about; the others are unknown."""
     with model_server(lambda message, _: "no") as served:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sqlite3
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -18,8 +17,10 @@ from synth.backend import FILTERED, NO_MODEL, TOO_LONG
 from synth.client import HttpBackend, Server, base_url, retry_after
 from synth.completions import outcomes_of_chat, refusal_of
 from synth.engine import Options, answer_all, resolve
+from synth.export import write_outcomes
 from synth.journal import Journal
 from synth.pace import Patience
+from synth.probe import probe
 from synth.requests import Request, Sampling
 
 pytest.importorskip("aiohttp", reason="the llm extra is not installed")
@@ -243,16 +244,28 @@ def test_the_one_model_is_found_and_several_are_told() -> None:
     assert [body["model"] for body in served.requests] == [MODEL]
 
 
-def test_the_key_goes_into_one_header_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not into the journal, and not into an answer, even if the server echoes it."""
+def test_the_key_goes_into_one_header_and_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not into journal, probe, export, output or log, even if the server echoes it in answers and errors."""
     monkeypatch.setenv("MODEL_KEY", "sk-very-secret")
-    with model_server(lambda asked, _: "the key is sk-very-secret") as served:
-        answers = ask(served, ["a"], tmp_path / "j.sqlite", key_variable="MODEL_KEY")
+    caplog.set_level("DEBUG")
+    bad = Reply(status=400, body=b'{"error": {"message": "not for sk-very-secret"}}')
+    with model_server(lambda asked, _: bad if asked == "bad" else "the key is sk-very-secret") as served:
+        server = Server(served.url, MODEL, "MODEL_KEY")
+        probe(server, tmp_path / "server.json")
+        with Journal(tmp_path / "journal") as journal:
+            plan = [Request("t", "p", MODEL, (("user", text),)) for text in ("a", "bad")]
+            answer_all(plan, HttpBackend(server), journal, lambda *_: "", Options(patience=QUICK))
+            journal.flush()
+            write_outcomes(tmp_path / "out", plan, journal, lambda *_: "", 0)
+            files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
 
-    assert served.keys == ["Bearer sk-very-secret"]
-    assert answers == [("the key is ***", "")]
-    with sqlite3.connect(tmp_path / "j.sqlite") as journal:
-        assert "secret" not in "".join(journal.iterdump())
+    assert set(served.keys) == {"Bearer sk-very-secret"}
+    assert set(files) >= {"journal", "journal-wal", "server.json", "out"}
+    assert b"the key is ***" in files["out"]
+    assert [name for name, data in files.items() if b"very-secret" in data] == []
+    assert "very-secret" not in caplog.text + "".join(capfd.readouterr())
 
 
 def test_tokens_are_shared_out_exactly() -> None:

@@ -22,6 +22,7 @@ from synth.engine import Options, Summary, answer_all, resolve
 from synth.export import write_outcomes
 from synth.journal import Journal
 from synth.pace import Patience
+from synth.replay import ReplayBackend
 from synth.requests import Outcome, Request, Sampling, Usage
 
 QUICK = Patience(tries=8, first_wait=0.005, longest_wait=0.1, give_up=50, lost=0.2)
@@ -147,6 +148,15 @@ def test_a_plan_is_read_as_far_as_there_is_room(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="refused: http_401"):
         run(plan(), asked, tmp_path / "j", concurrency=4)
     assert taken - len(asked.asked) < 20
+
+
+def test_an_earlier_run_can_be_replayed(tmp_path: Path) -> None:
+    """The outcomes of its journal, without a server; what it does not know has an end of its own."""
+    run(questions(5), Scripted(), tmp_path / "before")
+    with Journal(tmp_path / "before") as before:
+        counted = run(questions(7), ReplayBackend(before), tmp_path / "j")
+
+    assert (counted.answered, counted.failures) == (5, {"unasked": 2})
 
 
 # --- samples and attempts ---------------------------------------------------------------------------------------------
