@@ -54,6 +54,8 @@ def code_versions() -> dict[str, str]:
     from filters.text import TEXT_VERSION
     from filters.tokens import TOKENS_VERSION
     from filters.urls import CANONICAL_URL_VERSION
+    from synth.gates import GATES_VERSION
+    from synth.samples import SAMPLE_VERSION
 
     return {
         "ingest": "ingest-1",
@@ -67,6 +69,7 @@ def code_versions() -> dict[str, str]:
         "paragraph_dedup": f"{PARAGRAPHS_VERSION}/{TEXT_VERSION}",
         "decontaminate": f"scans-2/{MATCH_VERSION}/{TEXT_VERSION}",
         "score": "score-1",
+        "synth": f"synth-1/{GATES_VERSION}/{SAMPLE_VERSION}/{TEXT_VERSION}",
         "takedown": TAKEDOWN_VERSION,
         "orphans": "orphans-1",
         "tokens": TOKENS_VERSION,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,7 +94,7 @@ class Model:
     told: Told | None = None
     summary: Summary = field(default_factory=Summary)  # of the last call of `answer`
 
-    def answer(self, requests: Iterator[Request], check: Check) -> None:
+    def answer(self, requests: Iterable[Request], check: Check) -> None:
         """Brings all requests to an end; UsageError where the budget or the server did not last for nearly all."""
         self.summary = answer_all(requests, self.backend, self.journal, check, self.options, self.told)
         self.journal.flush()
@@ -109,9 +109,9 @@ class Model:
         )
         raise UsageError(msg)
 
-    def resolved(self, requests: Sequence[Request], check: Check) -> list[tuple[Request, Outcome]]:
-        """The last attempt at each request and what came of it."""
-        return [resolve(request, self.journal, check, self.options.resamples) for request in requests]
+    def resolved(self, request: Request, check: Check) -> tuple[Request, Outcome]:
+        """The last attempt at a request and what came of it."""
+        return resolve(request, self.journal, check, self.options.resamples)
 
 
 def is_passing(kind: str) -> bool:
@@ -127,8 +127,9 @@ def opened(config: AsksStage, folder: Path, told: Told | None = None) -> Iterato
     asking = Asking(prompts.load(prompt_folder(config)), model_name(server), config.seed)
     budget = Budget(server.tokens, server.money, server.prompt_price, server.completion_price)
     folder.mkdir(parents=True, exist_ok=True)
+    options = Options(server.concurrency, config.resamples, budget=budget)
     with Journal(folder / JOURNAL) as journal:
-        yield Model(asking, _backend(server, folder), journal, Options(server.concurrency, budget=budget), told)
+        yield Model(asking, _backend(server, folder), journal, options, told)
 
 
 def _backend(server: ModelServer, folder: Path) -> Backend:

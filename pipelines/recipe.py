@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from pipelines.recipe_base import Model
 from pipelines.recipe_base import StageModel as _Stage
-from pipelines.recipe_synth import ScoreStage
+from pipelines.recipe_synth import ScoreStage, SynthStage
 
 MEGABYTE = 1_000_000
 SourceKind = Literal["web", "book", "code", "synth"]
@@ -315,6 +315,7 @@ Stage = Annotated[
     | TakedownStage
     | OrphansStage
     | ScoreStage
+    | SynthStage
     | TokensStage
     | DatatroveStage,
     Field(discriminator="stage"),

@@ -46,6 +46,7 @@ class AsksStage(StageModel):
         default=None, description="folder of this machine for the answers; work/answers unless the build is at a URL"
     )
     seed: int | None = Field(default=None, ge=0, description="of what is drawn; the recipe's where none is given")
+    resamples: int = Field(default=2, ge=0, description="times that an answer which is no use is drawn again")
 
 
 class ScoreStage(AsksStage):
@@ -60,3 +61,53 @@ class ScoreStage(AsksStage):
     unscored: Literal["keep", "remove"] = Field(
         default="keep", description="what becomes of documents that got no score, where there is a threshold"
     )
+
+
+class Generating(Model):
+    """New exercises on the ideas of a document."""
+
+    requests: Positive = Field(default=1, description="requests for each document and language, each of another style")
+    count: Positive = Field(default=3, description="exercises that one request asks for")
+    styles: tuple[str, ...] = Field(default=(), description="names in styles.yaml; all where empty")
+    levels: tuple[str, ...] = Field(default=(), description="names in styles.yaml; all where empty")
+    languages: tuple[Literal["en", "zh"], ...] = Field(default=(), description="the document's own where empty")
+
+
+class Solving(Model):
+    """Several solutions to each question, of which most have to agree."""
+
+    n: Positive = Field(default=8, description="solutions to each question")
+    kind: Literal["cot", "code"] = Field(default="cot", description="words, or words and Python that is run")
+    min_share: float = Field(default=0.5, gt=0, le=1, description="of all solutions, that state the winning answer")
+    min_margin: int = Field(default=2, ge=0, description="votes more than the next answer")
+
+
+class SynthStage(AsksStage):
+    """Samples made of documents: pairs that they hold, refined; new exercises; texts told anew; each verified."""
+
+    stage: Literal["synth"]
+    sources: tuple[Literal["web", "book", "code"], ...] = Field(
+        default=("web", "book"), min_length=1, description="kinds of documents that samples are made of"
+    )
+    extract: Literal["blocks", "verbatim", "both"] | None = Field(
+        default="blocks", description="pairs by block numbers, copied by the model, or copied where no blocks are found"
+    )
+    refine: bool = Field(default=True, description="extracted pairs are made fit to stand alone; both versions are kept")
+    generate: Generating | None = Field(default=None, description="new exercises")
+    textbook: int = Field(default=0, ge=0, description="sections of a textbook for each document")
+    dialogue: int = Field(default=0, ge=0, description="dialogues for each document")
+    solve: Solving | None = Field(default=None, description="solutions to the questions, verified by their agreement")
+    judge: bool = Field(default=False, description="the model judges what is left, and its no or silence removes")
+    kinds: tuple[Literal["open", "choice", "binary", "proof"], ...] = Field(
+        default=("open", "choice", "binary"), min_length=1, description="kinds of questions that stay"
+    )
+
+    @model_validator(mode="after")
+    def _makes_something(self) -> SynthStage:
+        if not (self.extract or self.generate or self.textbook or self.dialogue):
+            msg = "synth makes nothing; give extract, generate, textbook or dialogue"
+            raise ValueError(msg)
+        if "proof" in self.kinds and not self.judge:
+            msg = "kinds: proofs have no answer to compare; add `judge: true`, or leave out proof"
+            raise ValueError(msg)
+        return self

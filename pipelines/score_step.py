@@ -67,7 +67,8 @@ class ScoreDocuments(AsksModel):
         texts = [as_text(doc) for doc in docs]
         model.answer((request for text in texts for request in task.plan(text)), task.check)
         for doc, text in zip(docs, texts, strict=True):
-            score = task.finish(text, model.resolved(task.plan(text), task.check))[0]
+            answers = [model.resolved(request, task.check) for request in task.plan(text)]
+            score = task.finish(text, answers)[0]
             assert isinstance(score, Score)
             doc.metadata["evidence"] = [_evidence(score)]
             mean = None if score.mean is None else round(score.mean, _DIGITS)

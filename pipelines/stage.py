@@ -99,6 +99,13 @@ def _quality(config: Any, _: Artefact | None) -> PipelineStep:
     return Quality(QualityParams(**config.model_dump(exclude={"stage", "checkpoint"})))
 
 
+def _synth(config: Any, answers: Artefact | None) -> PipelineStep:
+    from pipelines.synth_step import MakeSamples
+
+    assert answers is not None
+    return MakeSamples(config, answers)
+
+
 def _takedown(_config: Any, listed: Artefact | None) -> PipelineStep:
     from filters.takedown import Takedown
 
@@ -126,6 +133,7 @@ _STEPS: dict[str, Callable[[Any, Artefact | None], PipelineStep]] = {
     "recall": _recall,
     "quality": _quality,
     "score": _score,
+    "synth": _synth,
     "takedown": _takedown,
     "tokens": _tokens,
     "datatrove": lambda config, _: load_filter(config),

@@ -25,7 +25,7 @@ import zstandard
 from filters.errors import AccountingError, OutputError, UsageError
 from synth.gates import Gates
 from synth.requests import Outcome, Request
-from synth.samples import Document, Rejection, Sample, from_row, to_row
+from synth.samples import Document, Rejection, Sample, from_row, rejection_from_row, to_row
 from synth.tasks.task import Task
 
 ACCEPTED, REJECTED, COUNTS = "accepted.jsonl.zst", "rejected.jsonl.zst", "counts.json"
@@ -101,9 +101,17 @@ def materialise(rounds: Sequence[Round], documents: Documents, out: Path, resolv
 
 def accepted(out: Path, name: str) -> Iterator[Sample]:
     """The accepted samples of a round, in order."""
-    with zstandard.open(out / name / ACCEPTED, "rb") as file:
-        for line in io.BufferedReader(file):
-            yield from_row(line)
+    yield from map(from_row, _lines(out / name / ACCEPTED))
+
+
+def rejected(out: Path, name: str) -> Iterator[Rejection]:
+    """The rejections of a round, in order."""
+    yield from map(rejection_from_row, _lines(out / name / REJECTED))
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    with zstandard.open(path, "rb") as file:
+        yield from io.BufferedReader(file)
 
 
 def _run(each: Round, items: Callable[[], Iterable[Any]], out: Path, ask: Ask, resolve: Resolve) -> Counts:

@@ -164,7 +164,19 @@ def to_row(item: Sample | Rejection) -> bytes:
 
 def from_row(line: bytes) -> Sample:
     """The sample in a line that `to_row` wrote."""
+    return _sample(orjson.loads(line))
+
+
+def rejection_from_row(line: bytes) -> Rejection:
+    """The rejection in a line that `to_row` wrote."""
     row = orjson.loads(line)
+    sample = row.pop("sample")
+    if sample is not None:
+        sample = _sample({**sample, "own_text": sample["text"]})
+    return Rejection(**row | {"parents": tuple(row["parents"]), "sample": sample})
+
+
+def _sample(row: dict[str, Any]) -> Sample:
     made = Generation(**row["generation"])
     gates = tuple(Verdict(**verdict) for verdict in row["gates"])
     text = row.pop("own_text")

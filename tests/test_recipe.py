@@ -56,7 +56,7 @@ def test_params_are_put_into_paths() -> None:
             "r.yaml:9: stages.1: unknown stage; did you mean 'quality'? allowed: extract,",
         ),
         ("format: jsonl", "format: json", "r.yaml:4: sources.0: unknown format; did you mean 'jsonl'? allowed: warc,"),
-        ("name: tiny", "nam: tiny", "r.yaml:1: recipe: Field required"),
+        ("name: tiny", "nam: tiny", "r.yaml:1: recipe: name is missing"),
         ("name: tiny", "name: tiny\nname: two", "r.yaml:2: key 'name' was given before, on line 1; keep one"),
         ("name: tiny", "name: [tiny", "r.yaml:2: not YAML"),
         ("stage: language", "stage: quality", "r.yaml:1: recipe: two stages are named 'quality'; names must differ"),
