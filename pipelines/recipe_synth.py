@@ -92,7 +92,9 @@ class SynthStage(AsksStage):
     extract: Literal["blocks", "verbatim", "both"] | None = Field(
         default="blocks", description="pairs by block numbers, copied by the model, or copied where no blocks are found"
     )
-    refine: bool = Field(default=True, description="extracted pairs are made fit to stand alone; both versions are kept")
+    refine: bool = Field(
+        default=True, description="extracted pairs are made fit to stand alone; both versions are kept"
+    )
     generate: Generating | None = Field(default=None, description="new exercises")
     textbook: int = Field(default=0, ge=0, description="sections of a textbook for each document")
     dialogue: int = Field(default=0, ge=0, description="dialogues for each document")

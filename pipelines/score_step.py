@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -68,23 +68,24 @@ class ScoreDocuments(AsksModel):
         model.answer((request for text in texts for request in task.plan(text)), task.check)
         for doc, text in zip(docs, texts, strict=True):
             answers = [model.resolved(request, task.check) for request in task.plan(text)]
-            score = task.finish(text, answers)[0]
-            assert isinstance(score, Score)
-            doc.metadata["evidence"] = [_evidence(score)]
-            mean = None if score.mean is None else round(score.mean, _DIGITS)
+            score = task.finish(text, answers)[0] if answers else None  # nothing is asked about blanks
+            assert isinstance(score, Score | None)
+            if score is not None:
+                doc.metadata["evidence"] = [_evidence(score)]
+            mean = None if score is None or score.mean is None else round(score.mean, _DIGITS)
             doc.metadata[self.config.task] = mean
-            if reason := self._verdict(score, mean):
+            if reason := self._verdict(score.marks if score else {"blank": 1}, mean):
                 self.remove(doc, reason, mean)
             else:
                 yield doc
 
-    def _verdict(self, score: Score, mean: float | None) -> str | None:
+    def _verdict(self, marks: Mapping[str, int], mean: float | None) -> str | None:
         """Why the document goes, or None."""
         least = self.config.threshold
         if least is None or (mean is None and self.config.unscored == "keep"):
             return None
         if mean is None:
-            return f"unscored:{max(score.marks, key=lambda mark: (score.marks[mark], mark))}"
+            return f"unscored:{max(marks, key=lambda mark: (marks[mark], mark))}"
         return f"low_{self.config.task}" if mean < least else None
 
 

@@ -1,16 +1,16 @@
 """The rounds of a synthesis as a recipe asks for them: which task follows on which, and through which gates.
 
-Extracted pairs are looked at again only where they are refined, so that a pair that says "the above" may be mended. What
-nothing follows on is what the synthesis makes; it passes the gates of duplicates, and those that the caller gives.
+Extracted pairs that are refined pass most gates only then, so that a pair that says "the above" may be mended. What
+nothing follows on is what the synthesis makes; it passes the gate of duplicates, and those that the caller gives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from synth import gates as gate
 from synth.gates import Gate, Seen, arranged, given, text_gates
@@ -20,7 +20,6 @@ from synth.tasks.extract import ExtractBlocks, ExtractVerbatim, Refine
 from synth.tasks.generate import Generate, Rewrite
 from synth.tasks.solve import Judge, Solve
 from synth.tool_use import check_tool_use
-from synth.votes import vote
 
 if TYPE_CHECKING:
     from pipelines.recipe_synth import SynthStage
@@ -107,18 +106,9 @@ def _solutions(config: SynthStage, asking: Asking, tools: Tools, after: tuple[st
     if tools.sandbox is not None:
         sandbox = tools.sandbox
         gates.append(gate.ran(lambda solution: check_tool_use(solution, sandbox, equal)))
-    task = Solve(
-        asking, partial(votes, equal=equal), f"solve_{wanted.kind}", wanted.n, lambda a, b: equality.compare(a, b).result
-    )
+    task = Solve(asking, lambda one, other: equality.compare(one, other).result, f"solve_{wanted.kind}", wanted.n)
     return Round("solve", task, arranged(gates), after)
 
 
 def _equal(equality: Equality, one: str, other: str) -> bool:
     return equality.compare(one, other).equal
-
-
-def votes(answers: Sequence[str | None], equal: Callable[[str, str], bool]) -> list[Mapping[str, Any]]:
-    """For each answer to a question what the vote of all says, and whether this one is with the winner."""
-    found = vote(answers, equal)
-    whole = {"n_parsed": found.n_parsed, "share": round(found.share, 4), "margin": found.margin, "winner": found.winner}
-    return [{**whole, "agrees": one is not None and equal(one, found.winner)} for one in answers]
