@@ -17,7 +17,8 @@ from synth.prompts import Ready
 
 MAX_KEPT = 6_000  # characters of a display formula or listing; a sign that is closed farther away opened nothing
 MAX_BLOCK = 1_500  # characters from which a paragraph is cut at the ends of its lines: a chat log is one paragraph
-_SIGN = re.compile(r"(?<!\\)(?:\$\$|\\[\[\]]|\\(?:begin|end)\{[a-zA-Z]+\*?\})|^ {0,3}(?:```|~~~)", re.MULTILINE)
+MAX_INDENT = 3  # blanks before a fence
+_SIGN = re.compile(r"\$\$|\\[\[\]]|\\(?:begin|end)\{[a-zA-Z]+\*?\}|```|~~~")
 _START = re.compile(
     r" {0,3}(?:#{1,6}\s|[-*+•]\s|\(?\d{1,3}[.)、．]|\([a-z]\)|[一二三四五六七八九十]{1,3}[、．]"
     r"|\**(?:Question|Problem|Exercise|Example|Answer|Solution|Proof|Hint|Theorem|Lemma|Definition|[QA]:)\b"
@@ -108,7 +109,7 @@ def _lines(text: str, kept: Sequence[tuple[int, int]]) -> Iterator[tuple[int, in
 
 def _kept(text: str) -> list[tuple[int, int]]:
     """The spans of display formulas, environments and listings, apart and in order. O(length) time."""
-    signs = [(m[0].strip(), m.start(), m.end()) for m in _SIGN.finditer(text)]
+    signs = [(m[0], m.start(), m.end()) for m in _SIGN.finditer(text) if _stands(text, m[0], m.start())]
     places: dict[str, list[int]] = {}
     for number, (sign, _, _) in enumerate(signs):
         places.setdefault(sign, []).append(number)
@@ -122,6 +123,14 @@ def _kept(text: str) -> list[tuple[int, int]]:
             spans.append((start, signs[closers[place]][2]))
             at = closers[place] + 1
     return spans
+
+
+def _stands(text: str, sign: str, at: int) -> bool:
+    """Whether a sign is not escaped, and a fence is the first of its line."""
+    if sign[0] in "`~":
+        indent = text[max(0, at - MAX_INDENT - 1) : at].rpartition("\n")[2]
+        return len(indent) <= MAX_INDENT and not indent.strip(" ")
+    return text[max(0, at - 1) : at] != "\\"
 
 
 def _closing(sign: str) -> str:

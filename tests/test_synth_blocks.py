@@ -74,6 +74,13 @@ def test_a_sign_that_is_closed_nowhere_opens_nothing() -> None:
     assert texts("\\begin{align}\n\nx\n\n\\end{gather}") == ["\\begin{align}", "x", "\\end{gather}"]
 
 
+@pytest.mark.parametrize(("indent", "blocks"), [("", 1), ("   ", 1), ("    ", 3), ("text ", 3)])
+def test_a_fence_begins_its_line(indent: str, blocks: int) -> None:
+    """Up to three blanks before it; elsewhere three backticks open nothing. An escaped bracket opens nothing either."""
+    assert len(texts(f"{indent}```\na\n\nb\n\n{indent}```\n")) == blocks
+    assert texts("\\\\[2pt] a\n\nb \\]") == ["\\\\[2pt] a", "b \\]"]
+
+
 def test_long_paragraphs_are_cut_at_lines() -> None:
     """A log of 200 lines without a blank one: blocks of up to 1,500 characters, all of it."""
     page = "".join(f"line {k} of a chat about numbers\n" for k in range(200))
@@ -124,7 +131,7 @@ def test_blocks_are_shown_behind_their_numbers() -> None:
 def test_hostile_pages_take_linear_time() -> None:
     """A quarter of a megabyte of each sign that opens and never closes: ten seconds would be quadratic."""
     begin = time.process_time()
-    for sign in ("\\begin{a}", "\\[", "$$ \\[ ", "```\n", "- "):
+    for sign in ("\\begin{a}", "\\[", "$$ \\[ ", "```\n", "```", "- "):
         split(sign * (250_000 // len(sign)))
 
     assert time.process_time() - begin < 10

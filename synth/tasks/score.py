@@ -76,7 +76,7 @@ class LmScore:
     name: str = "lm_score"
 
     def plan(self, item: Document) -> list[Request]:
-        """A request for each question about each window, those about one window beside each other; none about blanks."""
+        """A request for each window and question, those of a window beside each other; none about blanks."""
         prompt = self.asking.prompt(self.name, item)
         labels = _spellings(prompt)
         return [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from synth.parse import Parsed, parse_pairs, parse_text
@@ -112,7 +113,12 @@ def check_parsed(parsed: Parsed, outcome: Outcome) -> str:
 
 def pairs_in(outcome: Outcome) -> Parsed:
     """The pairs of an answer."""
-    return parse_pairs(outcome.text or "", cut=outcome.finish == CUT)
+    return _parsed(outcome.text or "", outcome.finish == CUT)
+
+
+@lru_cache(maxsize=16)  # check and finish look at the same answers
+def _parsed(text: str, cut: bool) -> Parsed:
+    return parse_pairs(text, cut=cut)
 
 
 def text_in(outcome: Outcome) -> Parsed:
