@@ -222,6 +222,9 @@ def _mark(path: Place) -> tuple[int, str]:
     about = path.about()
     if about is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+    if about.get("size") is None:
+        msg = f"{path}: the server does not tell its size; copy it to a store that does, or to this machine"
+        raise InputError(msg)
     known = [about.get(name) for name in ("ETag", "etag", "LastModified", "mtime", "VersionId")]
     return int(about["size"]), f"{path}|{about['size']}|{'|'.join(map(str, known))}"
 

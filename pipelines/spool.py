@@ -6,13 +6,13 @@ killed process left is found by its lock, and deleted by the next run.
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import os
 import shutil
 import tempfile
 import uuid
 from functools import lru_cache
+from multiprocessing.util import Finalize
 from pathlib import Path
 
 PREFIX = "mathcorpus-spool-"
@@ -35,7 +35,7 @@ def _folder_of(pid: int) -> Path:
     handle = os.open(folder / f"{LOCK}.new", os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
     (folder / f"{LOCK}.new").rename(folder / LOCK)  # never seen without its lock held
-    atexit.register(_remove, folder, pid)
+    Finalize(None, _remove, (folder, pid), exitpriority=0)  # atexit would not be asked in workers
     return folder
 
 

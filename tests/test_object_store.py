@@ -21,7 +21,7 @@ from small import DEFAULT_STAGES, build, digests, plan, write_input
 from filters.errors import InputError, UsageError
 from pipelines.cli import main
 from pipelines.dataset import Dataset
-from pipelines.engine import Engine, InlineEngine, Progress, shared_out
+from pipelines.engine import InlineEngine, Progress, shared_out
 from pipelines.engine_datatrove import LocalEngine
 from pipelines.inputs import find_places
 from pipelines.places import Remote, contents, join, names_in, place
@@ -396,12 +396,3 @@ def test_small_files_are_read_together(bucket: Remote) -> None:
     with pytest.raises(FileNotFoundError):
         contents([*files, bucket / "nothing"])
     assert names_in(bucket / "nothing") == []
-
-
-def test_every_engine_is_asked_for_its_markers_by_one_listing(bucket: Remote) -> None:
-    """An engine that has run a rank has its marker; the listing is never an old one."""
-    made, task = _stopped(bucket, "listed")
-    engine: Engine = InlineEngine()
-    engine.run(task, [1], lambda _: None)
-    assert missing_ranks(task) == list(range(2, task.ranks))
-    assert not made.is_done(made.passes[0])
