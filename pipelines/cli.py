@@ -15,6 +15,7 @@ from pipelines.cli_extract import extract
 from pipelines.cli_options import PLACE
 from pipelines.cli_recall import recall
 from pipelines.cli_selftest import selftest
+from pipelines.cli_synth import synth
 from pipelines.places import Place
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ main.add_command(dedup)
 main.add_command(extract)
 main.add_command(recall)
 main.add_command(selftest)
+main.add_command(synth)
 
 _RECIPE = click.argument("recipe", type=PLACE)
 _OUT = click.option("--out", type=PLACE, help="Folder of the build, or a URL (s3://BUCKET/NAME).  [default: out/NAME]")

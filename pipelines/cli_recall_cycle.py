@@ -58,7 +58,7 @@ def cycle(*, recipe: Path, out: Path | None, settings: tuple[str, ...], as_json:
     from pipelines.recall import Recall
     from pipelines.recall_recipe import load_recall_recipe
 
-    loaded = load_recall_recipe(recipe, dict(map(_setting, settings)))
+    loaded = load_recall_recipe(recipe, dict(map(parse_setting, settings)))
     count = given["workers"] or len(os.sched_getaffinity(0))
     folder = out or Path("out") / loaded.name
     run = Recall(
@@ -77,7 +77,7 @@ def cycle(*, recipe: Path, out: Path | None, settings: tuple[str, ...], as_json:
         click.echo("\n".join(_summary(report, folder)))
 
 
-def _setting(given: str) -> tuple[str, str]:
+def parse_setting(given: str) -> tuple[str, str]:
     """NAME=VALUE; a value that names a file or folder from here keeps naming it from the recipe's folder."""
     name, equals, value = given.partition("=")
     if not equals or not name:

@@ -76,7 +76,7 @@ def read_status(out: Place) -> dict[str, Any]:
     except FileNotFoundError as error:
         msg = f"{out}: no build has begun here; give the folder of one with --out"
         raise InputError(msg) from error
-    if _is_locked(out):
+    if is_locked(out):
         state = "running"
     else:
         state = "stopped" if told["ended"] is None else "failed" if told["failed"] else "done"
@@ -103,7 +103,7 @@ def _pass(work: Place, one: dict[str, Any], end: float | None) -> dict[str, Any]
     return {**found, "state": state, "ranks": one["ranks"], "per_minute": rate, "left_s": left}
 
 
-def _is_locked(out: Place) -> bool:
+def is_locked(out: Place) -> bool:
     """Whether a run holds the folder; asked for a moment only, so that a build which starts is not kept out."""
     if isinstance(out, Remote):
         return is_held(out)

@@ -52,7 +52,7 @@ def tools_of(config: SynthStage) -> Iterator[Tools]:
 
 
 def rounds_of(config: SynthStage, asking: Asking, tools: Tools, extra: Sequence[Gate] = ()) -> tuple[Round, ...]:
-    """The rounds, in order; `extra`: gates of what is made in the end."""
+    """The rounds, in order; `extra` : gates of what is made in the end, that of duplicates unless it is among them."""
     questions = _questions(config, asking)
     if config.solve is not None and questions:
         questions = [*questions, _solutions(config, asking, tools, ends(questions))]
@@ -64,8 +64,10 @@ def rounds_of(config: SynthStage, asking: Asking, tools: Tools, extra: Sequence[
     rounds = [*questions, *told]
     if config.judge:
         rounds.append(Round("judge", Judge(asking), arranged([gate.judged()]), ends(rounds)))
-    last, seen = ends(rounds), given("duplicate", Seen())
-    return tuple(_with(each, seen, *extra) if each.name in last else each for each in rounds)
+    last = ends(rounds)
+    if all(one.name != "duplicate" for one in extra):
+        extra = [given("duplicate", Seen()), *extra]
+    return tuple(_with(each, *extra) if each.name in last else each for each in rounds)
 
 
 def ends(rounds: Sequence[Round]) -> tuple[str, ...]:
