@@ -11,6 +11,7 @@ import unicodedata
 from dataclasses import dataclass
 
 TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
+BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 BOX = re.compile(r"\\f?boxed\s*(?=\{)")
 MAX_LENGTH = 2000  # characters of an answer; a longer one is no final answer
 
@@ -42,30 +43,25 @@ def extract_answer(text: str) -> Extracted | None:
 def boxes(text: str) -> list[str]:
     """What stands in each balanced \\boxed{} or \\fbox-like brace, outermost only, in order."""
     inside = []
+    closing = closing_braces(text)
     end = 0
     for found in BOX.finditer(text):
-        if found.start() >= end and (closed := closing_brace(text, found.end())):
-            inside.append(text[found.end() + 1 : closed])
-            end = closed
+        if found.start() >= end and found.end() in closing:
+            end = closing[found.end()]
+            inside.append(text[found.end() + 1 : end])
     return inside
 
 
-def closing_brace(text: str, start: int) -> int:
-    """Where the brace that opens at `start` closes, or 0; escaped braces do not count."""
-    depth = 0
-    at = start
-    while at < len(text):
-        sign = text[at]
-        if sign == "\\":
-            at += 1
-        elif sign == "{":
-            depth += 1
-        elif sign == "}":
-            depth -= 1
-            if depth == 0:
-                return at
-        at += 1
-    return 0
+def closing_braces(text: str) -> dict[int, int]:
+    """Where each brace closes, by where it opens; escaped braces do not count, open ones are left out."""
+    closing = {}
+    opened = []
+    for found in BRACE.finditer(text):
+        if found[0] == "{":
+            opened.append(found.start())
+        elif found[0] == "}" and opened:
+            closing[opened.pop()] = found.start()
+    return closing
 
 
 def unboxed(text: str) -> str:

@@ -6,10 +6,13 @@ expressions, goes to a worker process that dies after three seconds of CPU.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
+import os
 import re
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -21,7 +24,9 @@ from synth.shapes import Shape, read
 from synth.units import NOUN, PERCENT
 
 EQUAL, DIFFERENT, UNKNOWN = "equal", "different", "unknown"
-HUNG_S = 12.0  # the worker ends itself after 3 s of CPU; this is for one that gets none
+CPU_S = 3.0  # of the worker for one comparison: CPU, so that a busy machine changes no result
+TIMEOUT = f"{UNKNOWN} timeout"
+HUNG_S = 30.0  # after which a worker that got no CPU, or stands still, is killed
 START_S = 60.0
 REMEMBERED = 20_000  # pairs
 MAX_EXPRESSION = 400  # characters of one expression that is sent to the worker
@@ -47,14 +52,15 @@ Ask = Callable[[str, str], Verdict]
 class Equality:
     """Compares answers; owns the worker process. `with Equality() as equality: equality.compare("1/2", "0.5")`.
 
+    cpu_s : of a comparison, after which it is unknown.
     Raises UsageError where math-verify is not installed.
     """
 
-    def __init__(self, hung_s: float = HUNG_S) -> None:
+    def __init__(self, cpu_s: float = CPU_S) -> None:
         if importlib.util.find_spec("math_verify") is None:
             message = "equality of answers needs math-verify: install mathcorpus with the extra `verify`."
             raise UsageError(message)
-        self.hung_s = hung_s
+        self.cpu_s = cpu_s
         self._worker: subprocess.Popen[str] | None = None
         self._known: dict[tuple[str, str], Verdict] = {}
         self._endless: set[str] = set()
@@ -68,8 +74,9 @@ class Equality:
     def close(self) -> None:
         """Ends the worker."""
         if self._worker is not None:
-            with self._worker as worker:
-                worker.kill()
+            with contextlib.suppress(BrokenPipeError), self._worker as worker:
+                if worker.poll() is None:
+                    os.killpg(worker.pid, signal.SIGKILL)
         self._worker = None
 
     def compare(self, left: str, right: str) -> Verdict:
@@ -86,32 +93,36 @@ class Equality:
         if self._endless & {left, right}:
             return Verdict(UNKNOWN, "timeout")
         told = self._ask(left, right)
-        if told:
-            result, _, reason = told.partition(" ")
-            return Verdict(result, reason or "math-verify")
-        self._endless.update([next((text for text in (left, right) if not self._ask(text)), "")])
-        return Verdict(UNKNOWN, "timeout")
+        if told == TIMEOUT:
+            self._endless.update([next((text for text in (left, right) if self._ask(text) == TIMEOUT), "")])
+        result, _, reason = told.partition(" ")
+        return Verdict(result, reason or "math-verify")
 
     def _ask(self, *texts: str) -> str:
-        """The worker's answer, or nothing: then it was killed."""
+        """The worker's answer; a worker that gives none is killed, and replaced when one is asked for."""
         worker = self._worker or self._start()
         assert worker.stdin is not None
         assert worker.stdout is not None
         try:
             worker.stdin.write(json.dumps(texts) + "\n")
             worker.stdin.flush()
-            ready, _, _ = select.select([worker.stdout], [], [], self.hung_s)
+            ready, _, _ = select.select([worker.stdout], [], [], self.cpu_s + HUNG_S)
             told = worker.stdout.readline().strip() if ready else ""
         except BrokenPipeError:
             told = ""
         if not told:
             self.close()
-        return told
+        return told or TIMEOUT
 
     def _start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "synth.equality_worker"]
+        command = [sys.executable, "-m", "synth.equality_worker", str(self.cpu_s)]
         self._worker = subprocess.Popen(  # noqa: S603 - our own module
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
         )
         assert self._worker.stdout is not None
         if not select.select([self._worker.stdout], [], [], START_S)[0] or not self._worker.stdout.readline():

@@ -14,7 +14,7 @@ from synth.numerals import value_of
 from synth.units import split_unit
 
 CHOICE = re.compile(r"\(?([A-H])\)?|([A-H]) ?(?:[.:、\)]|\) ?) ?(\S.*)|\(([A-H])\) ?(\S.*)")
-CHOICES = re.compile(r"\(?([A-H](?:(?: |,|、|和| and |,and )?[A-H])+)\)?")
+CHOICES = re.compile(r"\(?([A-H](?:[ ~]?(?:,|、|和|,? ?and)?[ ~]?[A-H])+)\)?")
 CIRCLED = re.compile(r"(?:\(\d+\)[ ,、和]*){2,}")
 NAME = r"(?:[A-Za-z]|\\(?:alpha|beta|gamma|theta|lambda|mu|varphi|phi|omega))(?:_\{?\w+\}?|'|\([a-z]\))?"
 NAMED = re.compile(rf"({NAME})(?:=|\\in(?![a-z]) ?)(?!.*=)(.+)")
