@@ -116,7 +116,11 @@ def one_size(data: Path, kind: str, size: int, folder: Path, without: Sequence[s
     name, write = INPUTS[kind]
     write(data, folder / name, size)
     first = [{"stage": "extract"}] if kind == "warc" else []
-    manifest = build(folder, [{"format": kind, "name": "all", "path": name}], [*first, *(one for one in stages(data) if one["stage"] not in without)])
+    manifest = build(
+        folder,
+        [{"format": kind, "name": "all", "path": name}],
+        [*first, *(one for one in stages(data) if one["stage"] not in without)],
+    )
     peaks = {f"{one['kind']} {' + '.join(one['stages'])}": one["cost"]["peak_rss_mb"] for one in manifest["passes"]}
     return {"documents": manifest["documents"], "peaks": {**peaks, "driver": manifest["driver_mb"]}}
 

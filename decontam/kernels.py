@@ -185,6 +185,7 @@ def sorted_runs(values: U64, order: I64) -> I64:
             firsts[runs] = begin
             runs += 1
             if at - begin > 1:
-                order[begin:at] = np.sort(order[begin:at])
+                for slot, row in enumerate(np.sort(order[begin:at]), begin):  # no slice: see kernels._doubled
+                    order[slot] = row
             begin = at
     return firsts[:runs]
