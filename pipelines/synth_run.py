@@ -39,7 +39,8 @@ from pipelines.synth_rounds import ends, rounds_of, tools_of
 from synth import rounds as synth_rounds
 from synth.budget import Budget
 from synth.engine import Summary
-from synth.gates import FAIL, PASS, Finding, Gate, Seen, given
+from synth.gate_rules import FAIL, PASS, Finding
+from synth.gates import Gate, Seen, given
 from synth.near_samples import NearSamples
 from synth.requests import Request, Usage
 from synth.rounds import Check, Counts, Round
