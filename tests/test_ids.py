@@ -99,7 +99,11 @@ def test_records_may_be_cut_into_other_files(tmp_path: Path) -> None:
         found.append(contents(root, build(plan(root, ids="record"))))
 
     assert found[0] == found[1]
-    assert {reason for _, _, reason, _ in found[0]["removed"]} >= {"exact_duplicate", "near_duplicate", "contaminated:farm"}
+    assert {reason for _, _, reason, _ in found[0]["removed"]} >= {
+        "exact_duplicate",
+        "near_duplicate",
+        "contaminated:farm",
+    }
 
 
 def test_ids_from_origins_name_files(tmp_path: Path) -> None:
