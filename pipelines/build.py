@@ -164,6 +164,7 @@ class Build:
                 for s, _ in self.plan.states()
             ],
             "skipped": totals["skipped"],
+            "left_out": list(self.plan.left_out),
             "unread_files": {"count": len(self.plan.unread), "first": list(self.plan.unread[:SHOWN_UNREAD])},
             "passes": [self._pass_entry(p) for p in self.plan.passes],
             "versions": versions(),

@@ -129,6 +129,8 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     if not manifest["fresh"]:
         click.echo(f"nothing to do: {plan.out} holds this build already")
     click.echo(f"read {figures['read']:,}  kept {figures['kept']:,}  removed {figures['removed']:,}")
+    for note in plan.left_out:
+        click.echo(note)
     if unread["count"]:
         click.echo(
             f"{unread['count']} files in the input folders are taken by no source: {', '.join(unread['first'][:3])}"
@@ -193,6 +195,8 @@ def plan(
         return
     total = _size(sum(f.size for f in made.files))
     click.echo(f"{made.recipe.name}: {len(made.files)} files, {total}, {len(made.groups)} ranks -> {made.out}")
+    for note in made.left_out:
+        click.echo(f"  {note}")
     if made.unread:
         click.echo(f"  {len(made.unread)} files are taken by no source: {', '.join(made.unread[:3])}, …")
     for stage, state in states:

@@ -91,7 +91,7 @@ def ingest_key(recipe: Recipe, files: Sequence[InputFile]) -> str:
 
 def stage_key(stage: Stage, before: str, needs: dict[str, str]) -> str:
     """Key of a stage behind another; `needs` holds digests of the models and sets that it reads."""
-    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "server"})
+    config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "server", "optional"})
     return _key(stage.stage, {"before": before, "config": config, "needs": needs, "name": stage_name(stage)})
 
 

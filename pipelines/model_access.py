@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -48,6 +49,19 @@ def located(config: A, base: Place, seed: int) -> A:
         server = server.model_copy(update={"local": _path(base, server.local, "server.local")})
     own = seed if config.seed is None else config.seed
     return config.model_copy(update={**paths, "server": server, "seed": own})
+
+
+def lacking(config: AsksStage) -> str | None:
+    """What an optional stage lacks on this machine, with the remedy; None where it can run."""
+    local = config.server.local
+    if local is None:
+        return None
+    wanted = {"torch": "local", "transformers": "local"}
+    if getattr(config, "solve", None) is not None:
+        wanted["math_verify"] = "verify"
+    if missing := [name for name in wanted if find_spec(name) is None]:
+        return f"needs {missing[0]}: pip install 'mathcorpus[{wanted[missing[0]]}]'"
+    return None if (Path(local) / "config.json").exists() else f"no model in {local}"
 
 
 def _path(base: Place, given: str, what: str) -> str:

@@ -60,6 +60,7 @@ class Plan:
     unread: tuple[str, ...]
     passes: tuple[Pass, ...]
     groups: tuple[tuple[InputFile, ...], ...] = field(repr=False)
+    left_out: tuple[str, ...] = ()  # optional stages that cannot run here, and why
 
     @property
     def key(self) -> str:
@@ -103,27 +104,43 @@ def make_plan(recipe: Recipe, base: Place, out: Place) -> Plan:
 
 def plan_of(recipe: Recipe, base: Place, out: Place, files: Sequence[InputFile], unread: Sequence[str]) -> Plan:
     """The plan of a recipe on files that were found before; `unread` are those that no source takes."""
-    planned = _planned_stages(recipe, base, files)
+    stages, left_out = _possible(recipe, base)
+    planned = _planned_stages(recipe, stages, base, files)
     groups = tuple(group_files(files, recipe.shard_mb))
-    return Plan(recipe, base, out, tuple(files), tuple(unread), tuple(_cut(planned)), groups)
+    return Plan(recipe, base, out, tuple(files), tuple(unread), tuple(_cut(planned)), groups, left_out)
 
 
-def _planned_stages(recipe: Recipe, base: Place, files: Sequence[InputFile]) -> list[PlannedStage]:
-    planned = [PlannedStage(INGEST, keys.ingest_key(recipe, files))]
+def _possible(recipe: Recipe, base: Place) -> tuple[list[Stage], tuple[str, ...]]:
+    """The stages that can run on this machine, ready to travel; and the optional ones that cannot."""
+    stages: list[Stage] = []
+    left_out = []
     for given in recipe.stages:
-        config = _located(given, base, recipe.seed)
+        config, lacks = _located(given, base, recipe.seed)
+        if lacks is None:
+            stages.append(config)
+        else:
+            left_out.append(f"stage {stage_name(given)!r} is left out: {lacks}")
+    return stages, tuple(left_out)
+
+
+def _planned_stages(
+    recipe: Recipe, stages: Sequence[Stage], base: Place, files: Sequence[InputFile]
+) -> list[PlannedStage]:
+    planned = [PlannedStage(INGEST, keys.ingest_key(recipe, files))]
+    for config in stages:
         need = need_of(config, base, recipe.seed)
         key = keys.stage_key(config, planned[-1].key, {"artefact": need} if need else {})
         planned.append(PlannedStage(stage_name(config), key, config, need))
     return planned
 
 
-def _located(config: Stage, base: Place, seed: int) -> Stage:
+def _located(config: Stage, base: Place, seed: int) -> tuple[Stage, str | None]:
     if not isinstance(config, AsksStage):
-        return config
-    from pipelines.model_access import located
+        return config, None
+    from pipelines.model_access import lacking, located
 
-    return located(config, base, seed)
+    config = located(config, base, seed)
+    return config, lacking(config) if config.optional else None
 
 
 def need_of(config: Stage, base: Place, seed: int) -> str | None:

@@ -41,6 +41,9 @@ class AsksStage(StageModel):
 
     checkpoint: bool = True  # what a model answered is dearer than disk
     server: ModelServer = Field(description="the model that is asked")
+    optional: bool = Field(
+        default=False, description="leave the stage out, and say so, where a local model or what it needs is not here"
+    )
     prompts: str | None = Field(default=None, description="folder of prompt files that replace ours")
     journal: str | None = Field(
         default=None, description="folder of this machine for the answers; work/answers unless the build is at a URL"
