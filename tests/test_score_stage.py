@@ -11,7 +11,7 @@ from model_server import MODEL, Reply, model_server
 from scoring import become_scorer, scores
 from small import build, digests, plan, write_rows
 
-from filters.errors import UsageError
+from filters.errors import InputError, RecipeError, UsageError
 from pipelines import dataset as ds
 
 pytest.importorskip("aiohttp", reason="the llm extra is not installed")
@@ -111,8 +111,20 @@ def test_a_server_without_probabilities_is_told(tmp_path: Path) -> None:
 )
 def test_a_server_that_is_nowhere_is_a_broken_recipe(tmp_path: Path, server: dict[str, str], said: str) -> None:
     """Neither or both places, and no name of a model."""
-    from filters.errors import RecipeError
-
     write_notes(tmp_path, TEXTS)
     with pytest.raises(RecipeError, match=said):
+        plan(tmp_path, stages=[{"stage": "score", "server": server}])
+
+
+def test_an_optional_stage_is_left_out_with_a_line(tmp_path: Path) -> None:
+    """A local model that is not here: the build goes on without the stage, and says so; without `optional` it stops."""
+    write_notes(tmp_path, TEXTS)
+    server = {"model": "tiny", "local": "model"}
+    made = plan(tmp_path, stages=[{"stage": "score", "server": server, "optional": True}, {"stage": "tokens"}])
+    assert len(made.left_out) == 1
+    assert made.left_out[0].startswith("stage 'score' is left out: ")
+    manifest = build(made)
+    assert manifest["left_out"] == list(made.left_out)
+    assert [stage["name"] for stage in manifest["stages"]] == ["ingest", "tokens"]
+    with pytest.raises(InputError, match="no model here"):
         plan(tmp_path, stages=[{"stage": "score", "server": server}])
