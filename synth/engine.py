@@ -31,6 +31,7 @@ UNWRITTEN = 32  # answers that are not on the disk, beyond which no call is made
 _GROUP_COMMIT = 16  # rows, or
 _COMMIT_SECONDS = 0.02  # since the first of them
 _DEFERRED = 4  # times the calls at a time: more than these wait before new requests are taken from the plan
+_TOLD = 1_024  # requests of the plan
 _DENIED = 3  # calls in a row that say that none would do better; without an answer before them, the first says it
 
 Check = Callable[[Request, Outcome], str]
@@ -74,7 +75,7 @@ def answer_all(
     """Brings every request to its end, with the outcomes in the journal.
 
     check : empty, or why the task refuses an answer.
-    progress : told of the counts after each call.
+    progress : told of the counts after each call, and now and then while known requests are passed over.
     UsageError where no request would get an answer: a wrong key, a wrong model, a server that is not there.
     """
     run = _Run(iter(requests), backend, journal, check, options)
@@ -207,6 +208,8 @@ class _Run:
         """The requests of which the journal has no end, in the order of the plan."""
         for request in plan:
             self.summary.planned += 1
+            if self.summary.planned % _TOLD == 0:  # a resumed run may go through many that are known
+                self.progress(self.summary)
             case = _Case(request, request, request.id)
             if case.key in self._shares:
                 self._shares[case.key] += 1

@@ -168,8 +168,7 @@ class LocalBackend:
         while not all(finishes):
             told = self._forward(ids, mask, cache)
             cache = told.past_key_values
-            logits = told.logits[:, -1].float().cpu()
-            tokens = [_draw(logits[row], requests[row], drawers[row]) for row in range(len(requests))]
+            tokens = _draw(told.logits[:, -1].float(), requests, drawers)
             for row, token in enumerate(tokens):
                 if not finishes[row]:
                     finishes[row] = self._finish(requests[row], written[row], token)
@@ -222,19 +221,27 @@ class LocalBackend:
         )
 
 
-def _draw(logits: Any, request: Request, drawer: Any) -> int:
-    """The next token from (vocabulary) logits: the likeliest at temperature 0, otherwise drawn from the likeliest
-    that have `top_p` of the probability together.
+def _draw(logits: Any, requests: Sequence[Request], drawers: Sequence[Any]) -> list[int]:
+    """The next token of each row of (rows, vocabulary) logits: the likeliest at temperature 0, otherwise one of the
+    likeliest that have `top_p` of the probability together, drawn with one number of the row's own generator.
     """
     import torch
 
-    sampling = request.sampling
-    if sampling.temperature == 0:
-        return int(logits.argmax())
-    shares, order = torch.softmax(logits / sampling.temperature, dim=-1).sort(descending=True, stable=True)
-    if sampling.top_p < 1:
-        shares[shares.cumsum(dim=-1) - shares >= sampling.top_p] = 0
-    return int(order[torch.multinomial(shares, 1, generator=drawer)])
+    likeliest = logits.argmax(dim=-1)
+    if all(request.sampling.temperature == 0 for request in requests):
+        return [int(token) for token in likeliest]
+    heat = torch.tensor([request.sampling.temperature or 1.0 for request in requests], device=logits.device)
+    kept = torch.tensor([request.sampling.top_p for request in requests], device=logits.device)
+    shares, order = torch.softmax(logits / heat[:, None], dim=-1).double().sort(descending=True, stable=True)
+    shares = torch.where(shares.cumsum(dim=-1) - shares < kept[:, None], shares, 0.0)
+    sums = shares.cumsum(dim=-1)
+    drawn = torch.cat([torch.rand(1, generator=drawer, dtype=torch.float64) for drawer in drawers]).to(logits.device)
+    places = (sums <= (drawn * sums[:, -1])[:, None]).sum(dim=-1, keepdim=True).clamp(max=sums.shape[1] - 1)
+    tokens = order.gather(1, places)[:, 0]
+    return [
+        int(greedy if request.sampling.temperature == 0 else token)
+        for request, greedy, token in zip(requests, likeliest, tokens, strict=True)
+    ]
 
 
 def _ends(*given: int | list[int] | None) -> frozenset[int]:

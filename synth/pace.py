@@ -1,7 +1,7 @@
 """How many calls at a time, how long to wait, and when to give a server up.
 
 Calls at a time: doubled after each window of calls until the server is overloaded for the first time, then one more
-each window; a quarter less where more than a quarter of a window was refused for load. A few refusals among many
+each window; a quarter less where more than a third of a window was refused for load. A few refusals among many
 answers are the weather of a hosted server, and each of them waits for itself.
 
 After many failures in a row the server is lost: one call at a time asks whether it is back, at growing distances,
@@ -16,8 +16,8 @@ from synth.backend import is_overload
 
 START = 8  # calls at a time
 
-_WINDOW = 32  # calls; or as many as are made at a time, if those are more
-_TOO_MANY = 0.25  # of a window
+_WINDOW = 32  # calls; or twice as many as are made at a time, if those are more
+_TOO_MANY = 1 / 3  # of a window
 _LESS = 0.75
 _ALL_WAIT = 8  # failures in a row after which a wait that the server asks for is one for all calls
 
@@ -93,7 +93,7 @@ class Pace:
     def _count(self, *, overload: bool) -> None:
         self._calls += 1
         self._overloads += overload
-        if self._calls < max(_WINDOW, self.limit):
+        if self._calls < max(_WINDOW, 2 * self.limit):
             return
         if self._overloads > _TOO_MANY * self._calls:
             self._steady = True

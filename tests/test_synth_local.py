@@ -42,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=built, eos_token="<|end|>")
     tokenizer.chat_template = TEMPLATE
     torch.manual_seed(7)
+    torch.set_num_threads(1)  # two that wait for each other on a busy machine are slower than one
     config = transformers.Qwen2Config(
         vocab_size=400, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=256, initializer_range=0.3, eos_token_id=0, bos_token_id=None,
