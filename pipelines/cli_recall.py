@@ -32,6 +32,7 @@ def recall() -> None:
       mathcorpus recall train --positive math.jsonl --negative other.jsonl --out model.bin
       mathcorpus recall score pages.jsonl --model model.bin --out scored
       mathcorpus recall cycle recipe.yaml
+      mathcorpus recall distil scored/ --cut 0.6 --out quality.bin
     """
 
 
@@ -128,6 +129,46 @@ def score(*, inputs: tuple[str, ...], as_json: bool, quiet: bool, out: Path, **g
         _print_json(report)
     elif not silent:
         click.echo("\n".join(_counts(report)), err=to_output)
+
+
+@recall.command(cls=Command, context_settings=SETTINGS)
+@click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
+@_FIELD
+@option("Input", "--score", default="lm_score", show_default=True, help="Field with the score of a language model.")
+@option("Input", "--cut", default=0.5, show_default=True, metavar="X", help="Least score of a positive example.")
+@_setting("--dim", "dim", 256, "Size of a vector.")
+@_setting("--epochs", "epochs", 5, "Passes over the examples.")
+@_setting("--lr", "learning_rate", 0.5, "Learning rate.")
+@_setting("--ngrams", "word_ngrams", 3, "Words in the longest n-gram.")
+@_setting("--min-count", "min_count", 3, "A word that is seen less often has no vector of its own.")
+@_setting("--buckets", "buckets", 200_000, "Vectors for hashed n-grams.")
+@_setting("--seed", "seed", 1, "Of the order of examples.")
+@option("Output", "--out", type=LOCAL, required=True, help="File of the model (.bin).")
+@json_option
+def distil(*, inputs: tuple[str, ...], as_json: bool, **given: Any) -> None:
+    """Learn a language model's scores, so that the rest of a corpus need not be asked about.
+
+    INPUT holds rows with a text and a score: what `mathcorpus score` wrote, or the corpus of a build with the stage
+    `score`. A fifth of the rows is held out, and says how well the classifier ranks and cuts as the scores do. The model
+    is one of the stage `recall` and of `recall score`.
+
+    \b
+    Examples:
+      mathcorpus recall distil scored/ --cut 0.6 --out quality.bin
+      mathcorpus recall distil out/real/corpus --score edu_score --cut 3 --out edu.bin --json
+    """
+    from filters.classifier import TrainParams
+    from pipelines import distil as distilling
+    from pipelines.row_fields import Fields
+
+    fields, out = Fields(given.pop("fields")), given.pop("out")
+    score, cut = given.pop("score"), given.pop("cut")
+    options = distilling.DistilOptions(inputs, out, score, cut, fields, TrainParams(**given))
+    report = distilling.distil(options)
+    if as_json:
+        _print_json(report)
+    else:
+        click.echo("\n".join([*distilling.lines(report), str(out)]))
 
 
 def _notes(*, quiet: bool) -> Callable[[str], None]:
