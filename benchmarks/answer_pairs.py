@@ -5,7 +5,9 @@
 DATA is the folder with `benchmarks/` (see its README). Answers are read there; a rule makes an equal or a different
 answer of each, and so the label is known. The hand-written pairs are tests/answer_pairs.tsv. A pair that is equal and
 comes out unknown is a false reject. The rules of equality were written while looking at the pairs of SEEN and at the
-hand-written ones; HELD_OUT sets were run for figures alone. --peer: math-verify alone on the same pairs.
+hand-written ones; HELD_OUT sets changed no rule of equality (two rejects there, both a line break in an answer, changed
+how pairs are made). Most sets of SEEN were held out once: then 0 of 1,486 false accepts, 17 of 1,498 false rejects.
+--peer: math-verify alone on the same pairs.
 """
 
 from __future__ import annotations
