@@ -149,8 +149,8 @@ def distil(*, inputs: tuple[str, ...], as_json: bool, **given: Any) -> None:
     """Learn a language model's scores, so that the rest of a corpus need not be asked about.
 
     INPUT holds rows with a text and a score: what `mathcorpus score` wrote, or the corpus of a build with the stage
-    `score`. A fifth of the rows is held out, and says how well the classifier ranks and cuts as the scores do. The model
-    is one of the stage `recall` and of `recall score`.
+    `score`. A fifth of the rows is held out, and says how well the classifier ranks and cuts as the scores do. The
+    model is one of the stage `recall` and of `recall score`.
 
     \b
     Examples:

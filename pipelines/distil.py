@@ -1,8 +1,9 @@
 """Distils the scores of a language model into the classifier of the recall stage, which reads a thousand times as fast.
 
-Rows at or above the cut are the positive examples. A fifth of the rows, drawn by a digest of their text so that copies
-stay together, is held out; on it the classifier is compared with the scores: Spearman's rank correlation, and among the
-rows that it would keep the share that the language model would.
+Rows at or above the cut are the positive examples. By a digest of its text each row has one of three parts: three fifths
+are learnt from, one fifth calibrates, so that a probability of one half stands for the cut, and one fifth is held out.
+On the last the classifier is compared with the scores: Spearman's rank correlation, and among the rows that it would
+keep the share that the language model would.
 """
 
 from __future__ import annotations
@@ -16,16 +17,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from filters.classifier import TrainParams, load_model, train
+from filters.classifier import NEGATIVE, POSITIVE, Mix, TrainParams, append_mix, load_model, prepare, train_lines
 from filters.errors import InputError
+from filters.fold import load_fold
+from filters.text import pack, tokenise
 from pipelines import dataset as ds
+from pipelines.recall_metrics import logistic_regression
 from pipelines.recall_rows import read_rows, text_of
 from pipelines.row_fields import Fields
 from pipelines.row_find import find_rows
 
-HELD_OUT = 5  # one row of so many
-_LEAST = 20  # held out rows, below which no figure says anything
+PARTS = 5  # of equal size; two of them are these
+_HELD_OUT, _CALIBRATION = 0, 1
+_LEAST = 20  # rows in a part, below which no figure says anything
+_RIDGE = 1e-3  # keeps a perfect separation finite
 
 
 @dataclass(frozen=True)
@@ -46,19 +53,17 @@ def distil(options: DistilOptions) -> dict[str, Any]:
     InputError where too few rows have a text and a score, or all are on one side of the cut.
     """
     rows, left_out = _scored(options)
-    apart = np.array([_draw(text) == 0 for text, _ in rows])
+    parts = np.array([_digest(text)[0] % PARTS for text, _ in rows], np.int64)
     scores = np.array([score for _, score in rows])
-    keep = scores >= options.cut
-    _check(options, keep, apart)
-    texts = [text for text, _ in rows]
+    _check(options, scores >= options.cut, parts)
     with ds.writing(options.out.parent):
         options.out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=options.out.parent) as folder:
             made = Path(folder) / options.out.name
-            sides = ([texts[n] for n in np.flatnonzero(~apart & side)] for side in (keep, ~keep))
-            examples = train(*sides, options.params, made)
+            examples = _learn(made, [text for text, _ in rows], scores >= options.cut, parts, options.params)
             sha256, size = ds.file_sha256(made)
-            given = load_model(str(made), sha256).scores([texts[n] for n in np.flatnonzero(apart)])
+            held = np.flatnonzero(parts == _HELD_OUT)
+            given = load_model(str(made), sha256).scores([rows[n][0] for n in held])
             ds.commit_file(made, options.out)
     report = {
         "model": {"file": options.out.name, "sha256": sha256, "bytes": size},
@@ -67,13 +72,28 @@ def distil(options: DistilOptions) -> dict[str, Any]:
         "params": asdict(options.params),
         "examples": examples,
         "left_out": dict(sorted(left_out.items())),
-        "held_out": compared(given, scores[apart], options.cut),
+        "held_out": compared(given, scores[held], options.cut),
     }
     ds.write_json(options.out.with_name(options.out.name + ".json"), report)
     return report
 
 
-def compared(given: np.ndarray[Any, Any], scores: np.ndarray[Any, Any], cut: float) -> dict[str, Any]:
+def _learn(
+    out: Path, texts: Sequence[str], keep: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64], params: TrainParams
+) -> dict[str, int]:
+    """Writes the model; the examples that it learnt from, by side of the cut."""
+    params.check()
+    learnt = np.flatnonzero(parts > _CALIBRATION)
+    train_lines([(POSITIVE if keep[n] else NEGATIVE, prepare(texts[n])) for n in learnt], params, out)
+    rest = np.flatnonzero(parts == _CALIBRATION)
+    log_odds = Mix().calibrated(load_fold(out).logits(tokenise(pack([texts[n] for n in rest]), spans=False), POSITIVE))
+    features = np.column_stack([np.ones(len(rest)), log_odds])
+    found = logistic_regression(features, keep[rest], np.ones(len(rest)), _RIDGE).round(4).tolist()
+    append_mix(out, Mix(intercept=found[0], slope=max(0.0, found[1]), density=False))
+    return {"above": int(keep[learnt].sum()), "below": int((~keep[learnt]).sum())}
+
+
+def compared(given: npt.NDArray[np.float64], scores: npt.NDArray[np.float64], cut: float) -> dict[str, Any]:
     """Figures of a classifier's probabilities against scores: float64[N] each."""
     from scipy.stats import spearmanr
 
@@ -109,25 +129,22 @@ def _scored(options: DistilOptions) -> tuple[list[tuple[str, float]], Counter[st
     return [found[key] for key in sorted(found)], +left_out
 
 
-def _check(options: DistilOptions, keep: np.ndarray[Any, Any], apart: np.ndarray[Any, Any]) -> None:
-    if int(apart.sum()) < _LEAST:
+def _check(options: DistilOptions, keep: npt.NDArray[np.bool_], parts: npt.NDArray[np.int64]) -> None:
+    if len(keep) < PARTS * _LEAST:
         msg = (
-            f"input: {len(keep):,} distinct rows have a text and {options.score!r}, too few to hold a fifth out; give "
-            f"{HELD_OUT * _LEAST} or more, or name the field with --score"
+            f"input: {len(keep):,} distinct rows have a text and {options.score!r}, too few to learn from; give "
+            f"{PARTS * _LEAST} or more, or name the field with --score"
         )
         raise InputError(msg)
-    above = int((keep & ~apart).sum())
-    if above in {0, int((~apart).sum())}:
-        msg = f"--cut {options.cut:g}: {above:,} rows to learn from are at or above it; choose a cut between the scores"
-        raise InputError(msg)
+    for part in (parts == _HELD_OUT, parts == _CALIBRATION, parts > _CALIBRATION):
+        above = int(keep[part].sum())
+        if above in {0, int(part.sum())}:
+            msg = f"--cut {options.cut:g}: {int(keep.sum()):,} of {len(keep):,} rows are at or above it; choose another"
+            raise InputError(msg)
 
 
 def _digest(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-
-
-def _draw(text: str) -> int:
-    return _digest(text)[0] % HELD_OUT
 
 
 def lines(report: dict[str, Any]) -> Sequence[str]:

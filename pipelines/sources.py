@@ -266,7 +266,7 @@ def _read_parquet(source: Source, file: InputFile, _: Counter[str]) -> Records:
 def _rows_together(group: Any) -> int:
     """How many rows of a row group are read at a time: fewer where they are large."""
     row_bytes = max(1, group.total_byte_size // max(1, group.num_rows))
-    return min(_PARQUET_ROWS, max(1, BYTES_PER_GROUP // row_bytes))
+    return int(min(_PARQUET_ROWS, max(1, BYTES_PER_GROUP // row_bytes)))
 
 
 def _row(source: JsonlSource | ParquetSource, origin: str, row: dict[str, Any]) -> Document | Rejected:
