@@ -195,20 +195,29 @@ def _look(model: Any, opening: int) -> None:
     attention, wide = layer.self_attn, HIDDEN // HEADS
     for parameter in (*attention.parameters(), layer.mlp.down_proj.weight):
         parameter.zero_()
-    turns = ROPE_BASE ** (-torch.arange(wide // 2) * 2 / wide)  # radians for each position
-    loud = (SURE * wide**0.5 / float((1 - turns.cos()).sum())) ** 0.5  # SURE between neighbours
     for head in range(HEADS):
         own = slice(head * wide, (head + 1) * wide)
         if head < NEAR_HEADS:
-            angles = (head + 1) * turns  # what was said so many positions before is turned by as much
-            attention.q_proj.bias[own] = loud * torch.cat([angles.cos(), -angles.sin()])
-            attention.k_proj.bias[own] = loud * torch.cat([torch.ones(wide // 2), torch.zeros(wide // 2)])
+            look_back(attention, own, head + 1, ROPE_BASE)
         else:  # random distances, so that order matters to an average
             attention.q_proj.bias[own] = torch.randn(wide)
             attention.k_proj.bias[own] = torch.randn(wide)
         attention.v_proj.weight[own, AT["tokens"]] = torch.randn(wide, TOKENS) / TOKENS**0.5
         into = AT["near" if head < NEAR_HEADS else "averages"]
         attention.o_proj.weight[into, own] = torch.randn(into.stop - into.start, wide) / wide**0.5
+
+
+def look_back(attention: Any, own: slice, distance: int, base: float) -> None:
+    """Lets the head whose dimensions are `own` see the token so many positions before, and no other.
+
+    Keys are all alike; the query is as far turned as a key is that comes `distance` earlier. base : of the rotations.
+    """
+    wide = own.stop - own.start
+    turns = base ** (-torch.arange(wide // 2) * 2 / wide)  # radians for each position
+    loud = (SURE * wide**0.5 / float((1 - turns.cos()).sum())) ** 0.5  # SURE between neighbours
+    angles = distance * turns
+    attention.q_proj.bias[own] = loud * torch.cat([angles.cos(), -angles.sin()])
+    attention.k_proj.bias[own] = loud * torch.cat([torch.ones(wide // 2), torch.zeros(wide // 2)])
 
 
 def _fetch(model: Any, prompts: Sequence[list[int]], opening: int) -> None:
