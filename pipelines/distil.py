@@ -1,9 +1,9 @@
 """Distils the scores of a language model into the classifier of the recall stage, which reads a thousand times as fast.
 
-Rows at or above the cut are the positive examples. By a digest of its text each row has one of three parts: three fifths
-are learnt from, one fifth calibrates, so that a probability of one half stands for the cut, and one fifth is held out.
-On the last the classifier is compared with the scores: Spearman's rank correlation, and among the rows that it would
-keep the share that the language model would.
+Rows at or above the cut are the positive examples. By a digest of its text each row is in one of three parts: three
+fifths are learnt from, one fifth calibrates, so that a probability of one half stands for the cut, and one fifth is
+held out. On the last the classifier is compared with the scores: Spearman's rank correlation, and among the rows that
+it would keep the share that the language model would.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def distil(options: DistilOptions) -> dict[str, Any]:
             examples = _learn(made, [text for text, _ in rows], scores >= options.cut, parts, options.params)
             sha256, size = ds.file_sha256(made)
             held = np.flatnonzero(parts == _HELD_OUT)
-            given = load_model(str(made), sha256).scores([rows[n][0] for n in held])
+            given = load_model(str(made), sha256).scores([rows[n][0] for n in held.tolist()])
             ds.commit_file(made, options.out)
     report = {
         "model": {"file": options.out.name, "sha256": sha256, "bytes": size},
@@ -83,10 +83,12 @@ def _learn(
 ) -> dict[str, int]:
     """Writes the model; the examples that it learnt from, by side of the cut."""
     params.check()
-    learnt = np.flatnonzero(parts > _CALIBRATION)
-    train_lines([(POSITIVE if keep[n] else NEGATIVE, prepare(texts[n])) for n in learnt], params, out)
-    rest = np.flatnonzero(parts == _CALIBRATION)
-    log_odds = Mix().calibrated(load_fold(out).logits(tokenise(pack([texts[n] for n in rest]), spans=False), POSITIVE))
+    learnt = np.flatnonzero(parts > _CALIBRATION).tolist()
+    labels = [POSITIVE if keep[n] else NEGATIVE for n in learnt]
+    train_lines(zip(labels, prepare([texts[n] for n in learnt]), strict=True), params, out)
+    rest = np.flatnonzero(parts == _CALIBRATION).tolist()
+    tokens = tokenise(pack([texts[n] for n in rest]), spans=False)
+    log_odds = Mix().calibrated(load_fold(out).logits(tokens, POSITIVE))
     features = np.column_stack([np.ones(len(rest)), log_odds])
     found = logistic_regression(features, keep[rest], np.ones(len(rest)), _RIDGE).round(4).tolist()
     append_mix(out, Mix(intercept=found[0], slope=max(0.0, found[1]), density=False))
