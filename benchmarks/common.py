@@ -22,7 +22,7 @@ def record(name: str, value: float, unit: str) -> None:
     path = ROOT / "benchmarks" / "results.csv"
     fresh = not path.exists()
     with path.open("a", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
+        rows = csv.writer(file, lineterminator="\n")
         if fresh:
             rows.writerow(["date", "commit", "machine", "benchmark", "value", "unit"])
         rows.writerow([datetime.date.today().isoformat(), commit.stdout.strip(), machine, name, f"{value:.3g}", unit])
