@@ -14,6 +14,7 @@ from pipelines.cli_dedup import dedup
 from pipelines.cli_extract import extract
 from pipelines.cli_options import PLACE
 from pipelines.cli_recall import recall
+from pipelines.cli_score import score
 from pipelines.cli_selftest import selftest
 from pipelines.cli_synth import synth
 from pipelines.places import Place
@@ -55,6 +56,7 @@ main.add_command(decontaminate)
 main.add_command(dedup)
 main.add_command(extract)
 main.add_command(recall)
+main.add_command(score)
 main.add_command(selftest)
 main.add_command(synth)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from filters.errors import InputError, RecipeError, UsageError
 from pipelines import keys
-from pipelines.inputs import file_digest
 from pipelines.places import Place, join
 from synth import prompts
 from synth.backend import BUDGET, GARBAGE, MISSING, NO_LOGPROBS, NO_MODEL, REFUSED, TIMEOUT, is_lasting
@@ -19,6 +18,7 @@ from synth.budget import Budget
 from synth.client import HttpBackend, Server
 from synth.engine import Options, Summary, answer_all, resolve
 from synth.journal import Journal
+from synth.local_model import name_of
 from synth.probe import probe
 from synth.requests import Outcome, Request
 from synth.tasks.task import Asking
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 JOURNAL, SERVER = "answers.sqlite", "server.json"
 MAX_FAILED = 0.01  # of the questions, that a server may fail to answer in all tries, as with a text that breaks it
-_DIGEST_CHARS = 12  # of the files of a local model, in its name
 _OF_CALLS = {BUDGET, GARBAGE, MISSING, NO_LOGPROBS, NO_MODEL, REFUSED, TIMEOUT}
 _REMEDIES = {
     BUDGET: "raise the budget and run the same command again",
@@ -85,16 +84,14 @@ def prompt_folder(config: AsksStage) -> Path | None:
 
 
 def model_name(server: ModelServer) -> str:
-    """The model as it stands in the ids of requests: its name, for a local one with a digest of its files."""
+    """The model as it stands in the ids of requests: its name, for a local one that of its folder and its files."""
     if server.local is None:
         return server.model
     folder = Path(server.local)
-    files = sorted(path for path in folder.glob("*") if path.suffix in {".json", ".safetensors", ".jinja"})
-    if not files:
+    if not (folder / "config.json").exists():
         msg = f"{folder}: no model here; give the folder that save_pretrained wrote"
         raise InputError(msg)
-    found = keys.digest([[path.name, file_digest(path)] for path in files])
-    return f"{server.model}@{found[:_DIGEST_CHARS]}"
+    return name_of(folder)
 
 
 @dataclass(slots=True)

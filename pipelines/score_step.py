@@ -18,6 +18,7 @@ from synth.tasks.score import EduScore, LmScore, Score
 if TYPE_CHECKING:
     from pipelines.decisions import Artefact
     from pipelines.recipe_synth import ScoreStage
+    from synth.tasks.task import Asking
 
 DOCUMENTS, CHARS = 512, 1 << 25  # asked about together: enough to keep a server busy, and 100 MB at most
 _DIGITS = 6  # of a score, as it is kept
@@ -63,7 +64,7 @@ class ScoreDocuments(AsksModel):
 
     def answered(self, model: Model, docs: Sequence[Document]) -> Iterator[Document]:
         """The documents with their scores, but for those below the threshold."""
-        task = (LmScore if self.config.task == "lm_score" else EduScore)(model.asking, self.config.window_chars)
+        task = task_of(self.config, model.asking)
         texts = [as_text(doc) for doc in docs]
         model.answer((request for text in texts for request in task.plan(text)), task.check)
         for doc, text in zip(docs, texts, strict=True):
@@ -87,6 +88,11 @@ class ScoreDocuments(AsksModel):
         if mean is None:
             return f"unscored:{max(marks, key=lambda mark: (marks[mark], mark))}"
         return f"low_{self.config.task}" if mean < least else None
+
+
+def task_of(config: ScoreStage, asking: Asking) -> LmScore | EduScore:
+    """What is asked."""
+    return (LmScore if config.task == "lm_score" else EduScore)(asking, config.window_chars)
 
 
 def as_text(doc: Document) -> Text:

@@ -55,7 +55,7 @@ class LocalBackend:
         self._turn = asyncio.Lock()
         self._ends = _ends(self._net.generation_config.eos_token_id, self._tokenizer.eos_token_id)
         self._context = int(getattr(self._net.config, "max_position_embeddings", 0))
-        self.model = f"{folder.name}@{_digest(folder)}"
+        self.model = name_of(folder)
         self.capabilities = Capabilities(
             model=self.model,
             chat=self._tokenizer.chat_template is not None,
@@ -247,6 +247,11 @@ def _draw(logits: Any, requests: Sequence[Request], drawers: Sequence[Any]) -> l
 def _ends(*given: int | list[int] | None) -> frozenset[int]:
     """The tokens that end an answer."""
     return frozenset(one for ids in given for one in ([ids] if isinstance(ids, int) else ids or []))
+
+
+def name_of(folder: Path) -> str:
+    """The name of a local model, with a digest of its files: other weights in the same folder are another model."""
+    return f"{folder.name}@{_digest(folder)}"
 
 
 def _digest(folder: Path) -> str:

@@ -7,12 +7,14 @@ from typing import Any
 
 import orjson
 import pytest
+from click.testing import CliRunner
 from model_server import MODEL, Reply, model_server
 from scoring import become_scorer, scores
 from small import build, digests, plan, write_rows
 
 from filters.errors import InputError, RecipeError, UsageError
 from pipelines import dataset as ds
+from pipelines.cli import main
 
 pytest.importorskip("aiohttp", reason="the llm extra is not installed")
 
@@ -128,3 +130,30 @@ def test_an_optional_stage_is_left_out_with_a_line(tmp_path: Path) -> None:
     assert [stage["name"] for stage in manifest["stages"]] == ["ingest", "tokens"]
     with pytest.raises(InputError, match="no model here"):
         plan(tmp_path, stages=[{"stage": "score", "server": server}])
+
+
+def test_rows_are_scored_by_the_command(tmp_path: Path) -> None:
+    """The rows in their order and format with one more field; a second run asks nothing."""
+    rows = [{"id": n, "text": each} for n, each in enumerate([*TEXTS, " "])] + [{"id": 9}]
+    write_rows(tmp_path / "in.jsonl", rows)
+    with model_server(lambda *_: "") as served:
+        become_scorer(served)
+        command = ["score", str(tmp_path / "in.jsonl"), "--url", served.url, "--model", MODEL, "--json"]
+        first = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")], catch_exceptions=False)
+        asked = len([body for body in served.requests if "<document>" in str(body)])
+        again = CliRunner().invoke(main, [*command, "--out", str(tmp_path / "out")], catch_exceptions=False)
+        assert len([body for body in served.requests if "<document>" in str(body)]) == asked
+    report = orjson.loads(first.output)
+    assert {**orjson.loads(again.output), "seconds": 0} == {**report, "seconds": 0}
+    assert (report["rows"], report["scored"], report["not_scored"]) == (6, 3, {"no_score": 1, "no_text": 2})
+    written = [orjson.loads(line) for line in (tmp_path / "out" / "in.jsonl").read_bytes().splitlines()]
+    assert [{k: v for k, v in row.items() if k != "lm_score"} for row in written] == rows
+    assert [row.get("lm_score") for row in written[:3]] == [pytest.approx(p, abs=1e-6) for p in (0.81, 0.36, 0.01)]
+
+
+def test_a_model_without_a_place_is_one_line(tmp_path: Path) -> None:
+    """Neither --url nor --local."""
+    write_rows(tmp_path / "in.jsonl", [{"text": "a"}])
+    result = CliRunner().invoke(main, ["score", str(tmp_path / "in.jsonl"), "--model", "m", "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "give either --url" in result.output
