@@ -123,7 +123,7 @@ def score(*, inputs: tuple[str, ...], as_json: bool, quiet: bool, out: Path, **g
     fields = Fields(given.pop("fields"))
     silent = quiet or as_json
     with bar(quiet=silent or out == STANDARD_OUTPUT) as progress:
-        report = run(ScoreOptions(inputs, out=out, fields=fields, **given), progress)
+        report = run(ScoreOptions(inputs=inputs, out=out, fields=fields, **given), progress)
     to_output = out == STANDARD_OUTPUT
     if as_json and not to_output:
         _print_json(report)

@@ -14,6 +14,10 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _ANSWERS = ".answers"  # in --out
 
 
+def _tell(drawn: Any) -> None:
+    drawn.update()
+
+
 @click.command(cls=Command, context_settings=SETTINGS)
 @click.argument("inputs", nargs=-1, required=True, metavar="INPUT...")
 @option("Input", "--field", "fields", multiple=True, metavar="NAME", help="Field with text.  [default: text, …]")
@@ -69,7 +73,7 @@ def score(*, inputs: tuple[str, ...], as_json: bool, quiet: bool, out: Path, **g
     name, top = given["name"] or config.task, TOP[config.task]
     target = Target(inputs=inputs, out=out, fields=Fields(given["fields"]), name=name, top=top)
     with tqdm(unit="question", leave=False, disable=True if quiet or as_json else None) as drawn:
-        report = run(target, config, given["answers"] or out / _ANSWERS, lambda _: drawn.update())
+        report = run(target, config, given["answers"] or out / _ANSWERS, lambda _: _tell(drawn))
     if as_json:
         import orjson
 

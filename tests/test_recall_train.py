@@ -245,7 +245,7 @@ def test_lines_get_one_more_field_and_stay_as_they_are(trained: tuple[Path, dict
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jsonl.gz").write_bytes(gzip.compress(LINES))
     (tmp_path / "in" / "b.jsonl.zst").write_bytes(zstandard.compress(LINES))
-    report = score(ScoreOptions((str(tmp_path / "in"),), trained[0], tmp_path / "out"))
+    report = score(ScoreOptions(inputs=(str(tmp_path / "in"),), model=trained[0], out=tmp_path / "out"))
     written = gzip.decompress((tmp_path / "out" / "a.jsonl.gz").read_bytes())
     first, blank, second, third, broken, last = written.split(b"\n")
 
@@ -265,7 +265,7 @@ def test_parquet_gets_a_column(trained: tuple[Path, dict[str, Any]], tmp_path: P
     chat = [{"role": "user", "content": "let x be a prime"}, {"role": "assistant", "content": "of the polynomial"}]
     table = pa.table({"messages": [chat, [], chat], "math_score": ["a", "b", "c"], "n": [1, 2, 3]})
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=2)
-    score(ScoreOptions((str(tmp_path / "a.parquet"),), trained[0], tmp_path / "out"))
+    score(ScoreOptions(inputs=(str(tmp_path / "a.parquet"),), model=trained[0], out=tmp_path / "out"))
     written = pq.read_table(tmp_path / "out" / "a.parquet")
     first, second, third = written["math_score"].to_pylist()
 

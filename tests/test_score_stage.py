@@ -145,7 +145,7 @@ def test_rows_are_scored_by_the_command(tmp_path: Path) -> None:
         assert len([body for body in served.requests if "<document>" in str(body)]) == asked
     report = orjson.loads(first.output)
     assert {**orjson.loads(again.output), "seconds": 0} == {**report, "seconds": 0}
-    assert (report["rows"], report["scored"], report["not_scored"]) == (6, 3, {"no_score": 1, "no_text": 2})
+    assert (report["rows"], report["scored"], report["not_scored"]) == (6, 3, {"no_score": 2, "no_text": 1})
     written = [orjson.loads(line) for line in (tmp_path / "out" / "in.jsonl").read_bytes().splitlines()]
     assert [{k: v for k, v in row.items() if k != "lm_score"} for row in written] == rows
     assert [row.get("lm_score") for row in written[:3]] == [pytest.approx(p, abs=1e-6) for p in (0.81, 0.36, 0.01)]
