@@ -130,7 +130,8 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
     figures, unread = manifest["documents"], manifest["unread_files"]
     if not manifest["fresh"]:
         click.echo(f"nothing to do: {plan.out} holds this build already")
-    click.echo(f"read {figures['read']:,}  kept {figures['kept']:,}  removed {figures['removed']:,}")
+    made = f"  made {figures['made']:,}" if figures["made"] else ""
+    click.echo(f"read {figures['read']:,}{made}  kept {figures['kept']:,}  removed {figures['removed']:,}")
     for note in plan.left_out:
         click.echo(note)
     if unread["count"]:

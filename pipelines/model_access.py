@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -138,16 +139,23 @@ def opened(config: AsksStage, folder: Path, told: Told | None = None) -> Iterato
     asking = Asking(prompts.load(prompt_folder(config)), model_name(server), config.seed)
     budget = Budget(server.tokens, server.money, server.prompt_price, server.completion_price)
     folder.mkdir(parents=True, exist_ok=True)
-    options = Options(server.concurrency, config.resamples, budget=budget)
+    calls = 1 if server.local else server.concurrency  # a call of a local model is a batch
+    options = Options(calls, config.resamples, budget=budget)
     with Journal(folder / JOURNAL) as journal:
         yield Model(asking, _backend(server, folder), journal, options, told)
 
 
+@lru_cache(maxsize=1)
+def _local(folder: str, name: str) -> Backend:  # noqa: ARG001 - the name holds a digest of the files, which may change
+    """The model of a folder, loaded once a process."""
+    from synth.local_model import LocalBackend
+
+    return LocalBackend(Path(folder))
+
+
 def _backend(server: ModelServer, folder: Path) -> Backend:
     if server.local is not None:
-        from synth.local_model import LocalBackend
-
-        return LocalBackend(Path(server.local))
+        return _local(server.local, model_name(server))
     assert server.url is not None
     at = Server(server.url, server.model, server.key_env, server.timeout)
     return HttpBackend(at, probe(at, folder / SERVER))

@@ -72,5 +72,6 @@ class Bars(Events):
             shown = ", ".join(f"{r} {n:,}" for r, n in reasons[:SHOWN_REASONS]) + (
                 ", …" if len(reasons) > SHOWN_REASONS else ""
             )
-            line = f"{name:16} {counts['in']:>9,} in {counts['kept']:>9,} kept  {cost.get(name, 0):7.1f} s  {shown}"
+            made = f" {counts['made']:>9,} made" if counts["made"] else ""
+            line = f"{name:16} {counts['in']:>9,} in{made} {counts['kept']:>9,} kept  {cost.get(name, 0):7.1f} s  {shown}"
             click.echo(line.rstrip(), err=True)

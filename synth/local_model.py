@@ -41,7 +41,9 @@ class LocalBackend:
             raise InputError(msg)
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         self._device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         kind = torch.float32 if self._device == "cpu" else "auto"
         try:
@@ -52,7 +54,6 @@ class LocalBackend:
             msg = f"{folder}: no model that transformers can load ({' '.join(str(error).split())[:200]})"
             raise InputError(msg) from error
         self._batch = batch
-        self._turn = asyncio.Lock()
         self._ends = _ends(self._net.generation_config.eos_token_id, self._tokenizer.eos_token_id)
         self._context = int(getattr(self._net.config, "max_position_embeddings", 0))
         self.model = name_of(folder)
@@ -69,7 +70,8 @@ class LocalBackend:
         )
 
     async def open(self) -> None:
-        """Nothing to open."""
+        """Makes calls of the running event loop wait for each other."""
+        self._turn = asyncio.Lock()
 
     async def close(self) -> None:
         """Nothing to close."""
