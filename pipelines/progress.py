@@ -73,5 +73,5 @@ class Bars(Events):
                 ", …" if len(reasons) > SHOWN_REASONS else ""
             )
             made = f" {counts['made']:>9,} made" if counts["made"] else ""
-            line = f"{name:16} {counts['in']:>9,} in{made} {counts['kept']:>9,} kept  {cost.get(name, 0):7.1f} s  {shown}"
-            click.echo(line.rstrip(), err=True)
+            line = f"{name:16} {counts['in']:>9,} in{made} {counts['kept']:>9,} kept  {cost.get(name, 0):7.1f} s"
+            click.echo(f"{line}  {shown}".rstrip(), err=True)
