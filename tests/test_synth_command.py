@@ -152,3 +152,15 @@ def test_what_cannot_work_is_one_line(tmp_path: Path, served: ModelServer, synth
     assert result.exit_code == 2, result.output
     assert said in result.output
     assert len(result.output.strip().splitlines()) == 1
+
+
+def test_the_recipe_of_the_docs_is_one(tmp_path: Path) -> None:
+    """The YAML of docs/synthesis.md, as it stands there."""
+    from pipelines.recipe_file import parse_model_of
+    from pipelines.synth_recipe import SynthRecipe
+
+    page = (Path(__file__).parents[1] / "docs" / "synthesis.md").read_text(encoding="utf-8")
+    shown = page.partition("```yaml\n")[2].partition("```")[0]
+    found = parse_model_of(SynthRecipe, shown, tmp_path / "pairs.yaml", {})
+    assert found.synth.solve is not None
+    assert (found.name, found.synth.solve.n, found.against) == ("pairs", 8, ["gsm8k", "math"])
