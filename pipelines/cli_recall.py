@@ -43,19 +43,31 @@ def _setting(name: str, target: str, default: float, text: str) -> Callable[[F],
     return option("Model", name, target, default=default, show_default=True, metavar="N", help=text)
 
 
+def _training(command: F) -> F:
+    """The command with fastText's settings."""
+    for setting in reversed(_TRAINING):
+        command = setting(command)
+    return command
+
+
+_TRAINING: tuple[Callable[[Any], Any], ...] = (
+    _setting("--dim", "dim", 256, "Size of a vector."),
+    _setting("--epochs", "epochs", 5, "Passes over the examples."),
+    _setting("--lr", "learning_rate", 0.5, "Learning rate."),
+    _setting("--ngrams", "word_ngrams", 3, "Words in the longest n-gram."),
+    _setting("--min-count", "min_count", 3, "A word that is seen less often has no vector of its own."),
+    _setting("--buckets", "buckets", 200_000, "Vectors for hashed n-grams."),
+    _setting("--seed", "seed", 1, "Of the order of examples."),
+)
+
+
 @recall.command(cls=Command, context_settings=SETTINGS)
 @option("Input", "--positive", multiple=True, required=True, metavar="INPUT", help="Rows that are mathematics.")
 @option("Input", "--negative", multiple=True, required=True, metavar="INPUT", help="Rows that are not.")
 @_FIELD
-@_setting("--dim", "dim", 256, "Size of a vector.")
-@_setting("--epochs", "epochs", 5, "Passes over the examples.")
-@_setting("--lr", "learning_rate", 0.5, "Learning rate.")
-@_setting("--ngrams", "word_ngrams", 3, "Words in the longest n-gram.")
-@_setting("--min-count", "min_count", 3, "A word that is seen less often has no vector of its own.")
-@_setting("--buckets", "buckets", 200_000, "Vectors for hashed n-grams.")
+@_training
 @_setting("--minn", "minn", 0, "Characters in the shortest character n-gram.")
 @_setting("--maxn", "maxn", 0, "Characters in the longest; 0 for none.")
-@_setting("--seed", "seed", 1, "Of the order of examples.")
 @option("Model", "--no-density", is_flag=True, help="Leave the density of terms and formulas out of the score.")
 @option("Evaluation", "--folds", default=5, show_default=True, metavar="N", help="Parts of whole hosts; 0 for none.")
 @option("Output", "--out", type=LOCAL, required=True, help="File of the model (.bin).")
@@ -136,13 +148,7 @@ def score(*, inputs: tuple[str, ...], as_json: bool, quiet: bool, out: Path, **g
 @_FIELD
 @option("Input", "--score", default="lm_score", show_default=True, help="Field with the score of a language model.")
 @option("Input", "--cut", default=0.5, show_default=True, metavar="X", help="Least score of a positive example.")
-@_setting("--dim", "dim", 256, "Size of a vector.")
-@_setting("--epochs", "epochs", 5, "Passes over the examples.")
-@_setting("--lr", "learning_rate", 0.5, "Learning rate.")
-@_setting("--ngrams", "word_ngrams", 3, "Words in the longest n-gram.")
-@_setting("--min-count", "min_count", 3, "A word that is seen less often has no vector of its own.")
-@_setting("--buckets", "buckets", 200_000, "Vectors for hashed n-grams.")
-@_setting("--seed", "seed", 1, "Of the order of examples.")
+@_training
 @option("Output", "--out", type=LOCAL, required=True, help="File of the model (.bin).")
 @json_option
 def distil(*, inputs: tuple[str, ...], as_json: bool, **given: Any) -> None:

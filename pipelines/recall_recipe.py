@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from pipelines.recipe import JsonlSource, ParquetSource, Share, TextSource, WetSource
-from pipelines.recipe_base import Model
+from pipelines.recipe_base import Model, check_texts
 from pipelines.recipe_file import load_model_of
 
 Paths = str | list[str]
@@ -107,13 +107,7 @@ class RecallRecipe(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> RecallRecipe:
-        names = [s.name for s in self.sources]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
-            msg = f"two sources are named {twice[0]!r}; names must differ"
-            raise ValueError(msg)
-        if html := [s.name for s in self.sources if getattr(s, "html", False)]:
-            msg = f"source {html[0]!r} holds HTML; extract it first (stage extract of a build), then recall its corpus"
-            raise ValueError(msg)
+        check_texts(self.sources, "extract it first (stage extract of a build), then recall its corpus")
         if self.held_out == 0 and self.evaluate is None:
             msg = "held_out is 0 and there is no evaluate: give one of them, so that each model is measured"
             raise ValueError(msg)

@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, Field
+
+
+def check_texts(sources: Sequence[Any], remedy: str) -> None:
+    """ValueError where two sources have one name, or one holds HTML in the place of texts."""
+    names = [source.name for source in sources]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        msg = f"two sources are named {twice[0]!r}; names must differ"
+        raise ValueError(msg)
+    if html := [source.name for source in sources if getattr(source, "html", False)]:
+        msg = f"source {html[0]!r} holds HTML; {remedy}"
+        raise ValueError(msg)
 
 
 class Model(BaseModel):

@@ -45,7 +45,7 @@ def _remove(folder: Path, pid: int) -> None:
 
 
 def is_alive(lock: Path) -> bool | None:
-    """Whether the process lives that holds the lock of a spool folder; None where that cannot be told from here."""
+    """Whether the process lives that holds a lock; None where that cannot be told from here."""
     try:
         handle = os.open(lock, os.O_RDONLY)
     except OSError:

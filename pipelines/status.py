@@ -6,7 +6,6 @@ runs is asked of its lock, so that nothing has to be told by a process that was 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import time
@@ -19,6 +18,7 @@ from pipelines.files import write_json
 from pipelines.leases import is_held
 from pipelines.places import Place, Remote, modified, names_in
 from pipelines.progress import Events
+from pipelines.spool import is_alive
 
 if TYPE_CHECKING:
     from pipelines.plan import Pass, Plan
@@ -107,17 +107,7 @@ def is_locked(out: Place) -> bool:
     """Whether a run holds the folder; asked for a moment only, so that a build which starts is not kept out."""
     if isinstance(out, Remote):
         return is_held(out)
-    try:
-        handle = os.open(out / ".lock", os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return is_alive(out / ".lock") or False
 
 
 def in_words(found: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from pipelines.recipe import JsonlSource, ParquetSource, TextSource, WetSource
-from pipelines.recipe_base import Model
+from pipelines.recipe_base import Model, check_texts
 from pipelines.recipe_synth import SynthStage
 
 SynthSource = Annotated[JsonlSource | ParquetSource | TextSource | WetSource, Field(discriminator="format")]
@@ -35,11 +35,5 @@ class SynthRecipe(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> SynthRecipe:
-        names = [s.name for s in self.sources]
-        if twice := sorted({n for n in names if names.count(n) > 1}):
-            msg = f"two sources are named {twice[0]!r}; names must differ"
-            raise ValueError(msg)
-        if html := [s.name for s in self.sources if getattr(s, "html", False)]:
-            msg = f"source {html[0]!r} holds HTML; build a corpus of it first, and give that"
-            raise ValueError(msg)
+        check_texts(self.sources, "build a corpus of it first, and give that")
         return self
