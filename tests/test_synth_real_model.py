@@ -1,6 +1,6 @@
 """A real model that extracts pairs from documents it has not seen and solves them, mostly wrongly; ours verifies.
 
-The model is trained once on toy documents (`learning_model.py`, twelve minutes of one core), kept in pytest's cache or in
+The model is trained once on toy documents (`learning_model.py`, three CPU minutes), kept in pytest's cache or in
 the folder that MATHCORPUS_TOY_MODEL names, and served by `transformers serve` on this machine.
 """
 
@@ -37,7 +37,6 @@ from synth.tasks.task import Asking
 MISSING = "needs pip install 'mathcorpus[local,llm,verify]' 'transformers[serving]'"
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 FIGURES = logging.getLogger(__name__)  # shown with --log-cli-level=INFO
-MINUTES = 12.0  # of CPU time, to train
 DOCUMENTS = {"en": 64, "zh": 32}
 UNSEEN = 77  # seed
 SOLUTIONS = 4
@@ -56,7 +55,7 @@ def model(request: pytest.FixtureRequest) -> Path:
     home = os.environ.get("MATHCORPUS_TOY_MODEL") or request.config.cache.mkdir("toy_model")
     folder = Path(home) / hashlib.blake2b(sources, digest_size=6).hexdigest()
     if not (folder / "config.json").exists():
-        learning_model.learn(folder, MINUTES)
+        learning_model.learn(folder)
     return folder
 
 
