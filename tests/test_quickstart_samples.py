@@ -13,7 +13,7 @@ import pytest
 
 from pipelines import dataset as ds
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # two builds, and torch in each worker
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "quickstart"
 
