@@ -54,7 +54,7 @@ def run(*, recipe: Path, out: Path | None, settings: tuple[str, ...], as_json: b
       answers.sqlite      the answers; prompts and keys are not in it
 
     \b
-    A recipe (all keys: docs/synthesis.md):
+    A recipe (all keys: docs/recipes.md):
       name: pairs
       sources:
         - {format: parquet, name: corpus, path: out/quickstart/corpus/*.parquet, ids: record}

@@ -290,7 +290,7 @@ class TokensStage(_Stage):
     """Counts tokens: `builtin` is the project's own tokeniser (words, numbers, Chinese characters)."""
 
     stage: Literal["tokens"]
-    tokenizer: Literal["builtin"] = "builtin"
+    tokenizer: Literal["builtin"] = Field(default="builtin", description="the project's own")
 
 
 class DatatroveStage(_Stage):
