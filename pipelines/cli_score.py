@@ -24,6 +24,7 @@ def _tell(drawn: Any) -> None:
 @option("Model", "--url", metavar="URL", help="Address of an OpenAI-compatible server, with or without /v1.")
 @option("Model", "--local", metavar="FOLDER", help="Folder of a transformers model, in the place of --url.")
 @option("Model", "--model", required=True, metavar="NAME", help="The model, as the server knows it.")
+@option("Model", "--template", metavar="FOLDER", help="Of the model's tokenizer: texts are then asked about in lists.")
 @option("Model", "--key-env", metavar="VARIABLE", help="Variable of the environment that holds the key.")
 @option("Model", "--concurrency", type=click.IntRange(1), default=16, show_default=True, help="Calls at a time.")
 @option(
@@ -67,7 +68,7 @@ def score(*, inputs: tuple[str, ...], as_json: bool, quiet: bool, out: Path, **g
     if (given["url"] is None) == (given["local"] is None):
         msg = "give either --url, the address of a server, or --local, the folder of a model"
         raise UsageError(msg)
-    server = ModelServer(**{key: given[key] for key in ("url", "local", "model", "key_env", "concurrency")})
+    server = ModelServer(**{key: given[key] for key in ("url", "local", "model", "template", "key_env", "concurrency")})
     asked = {key: given[key] for key in ("task", "prompts", "window_chars")}
     config = ScoreStage(stage="score", server=server, **asked)
     name, top = given["name"] or config.task, TOP[config.task]

@@ -16,6 +16,7 @@ from pipelines.places import Place, join
 from synth import prompts
 from synth.backend import BUDGET, GARBAGE, MISSING, NO_LOGPROBS, NO_MODEL, REFUSED, TIMEOUT, is_lasting
 from synth.budget import Budget
+from synth.chat_template import load_template
 from synth.client import HttpBackend, Server
 from synth.engine import Options, Summary, answer_all, resolve
 from synth.journal import Journal
@@ -44,9 +45,12 @@ A = TypeVar("A", bound="AsksStage")
 def located(config: A, base: Place, seed: int) -> A:
     """The configuration for workers, wherever they run: with whole paths, and the seed of the recipe if it has none."""
     paths = {name: _path(base, given, name) for name in ("prompts", "journal") if (given := getattr(config, name))}
-    server = config.server
-    if server.local is not None:
-        server = server.model_copy(update={"local": _path(base, server.local, "server.local")})
+    places = {
+        name: _path(base, given, f"server.{name}")
+        for name in ("local", "template")
+        if (given := getattr(config.server, name))
+    }
+    server = config.server.model_copy(update=places)
     own = seed if config.seed is None else config.seed
     return config.model_copy(update={**paths, "server": server, "seed": own})
 
@@ -158,4 +162,5 @@ def _backend(server: ModelServer, folder: Path) -> Backend:
         return _local(server.local, model_name(server))
     assert server.url is not None
     at = Server(server.url, server.model, server.key_env, server.timeout)
-    return HttpBackend(at, probe(at, folder / SERVER))
+    render = load_template(Path(server.template)) if server.template else None
+    return HttpBackend(at, probe(at, folder / SERVER), render)

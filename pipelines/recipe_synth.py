@@ -21,6 +21,10 @@ class ModelServer(Model):
     url: str | None = Field(default=None, description="address of the server, with or without /v1")
     local: str | None = Field(default=None, description="folder of a transformers model to run here instead")
     key_env: str | None = Field(default=None, description="variable of the environment that holds the key")
+    template: str | None = Field(
+        default=None,
+        description="folder or file with the model's chat template: documents are then scored in lists, twice as fast",
+    )
     timeout: float = Field(default=600, gt=0, description="seconds for an answer")
     concurrency: Positive = Field(default=16, description="calls at a time, most, of each worker")
     tokens: Positive | None = Field(default=None, description="budget of prompts and answers, of each rank")
@@ -83,6 +87,11 @@ class Solving(Model):
     kind: Literal["cot", "code"] = Field(default="cot", description="words, or words and Python that is run")
     min_share: float = Field(default=0.5, gt=0, le=1, description="of all solutions, that state the winning answer")
     min_margin: int = Field(default=2, ge=0, description="votes more than the next answer")
+    reward: str | None = Field(
+        default=None,
+        pattern=r"^[\w.]+\.\w+$",
+        description="import path of a function of (question, solution) that gives a number: the best of n stays",
+    )
 
 
 class SynthStage(AsksStage):

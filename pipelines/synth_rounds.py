@@ -6,12 +6,14 @@ nothing follows on is what the synthesis makes; it passes the gate of duplicates
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import importlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+from filters.errors import UsageError
 from synth import gates as gate
 from synth.gates import Gate, Seen, arranged, given, text_gates
 from synth.rounds import Round
@@ -108,8 +110,26 @@ def _solutions(config: SynthStage, asking: Asking, tools: Tools, after: tuple[st
     if tools.sandbox is not None:
         sandbox = tools.sandbox
         gates.append(gate.ran(lambda solution: check_tool_use(solution, sandbox, equal)))
-    task = Solve(asking, lambda one, other: equality.compare(one, other).result, f"solve_{wanted.kind}", wanted.n)
+    if wanted.reward is not None:
+        gates.append(gate.rewarded())
+    reward = None if wanted.reward is None else _imported(wanted.reward)
+    name = f"solve_{wanted.kind}"
+    task = Solve(asking, lambda one, other: equality.compare(one, other).result, name, wanted.n, reward)
     return Round("solve", task, arranged(gates), after)
+
+
+def _imported(name: str) -> Callable[[str, str], float]:
+    """The function of an import path; UsageError where there is none."""
+    module, _, function = name.rpartition(".")
+    try:
+        found = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        msg = f"solve.reward: {name}: cannot be imported ({error})"
+        raise UsageError(msg) from error
+    if not callable(found):
+        msg = f"solve.reward: {name} is no function"
+        raise UsageError(msg)
+    return cast("Callable[[str, str], float]", found)
 
 
 def _equal(equality: Equality, one: str, other: str) -> bool:

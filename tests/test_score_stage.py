@@ -118,6 +118,23 @@ def test_a_server_that_is_nowhere_is_a_broken_recipe(tmp_path: Path, server: dic
         plan(tmp_path, stages=[{"stage": "score", "server": server}])
 
 
+def test_with_a_template_documents_are_scored_in_lists(tmp_path: Path) -> None:
+    """The same scores from a tenth of the calls; the template stands in every prompt."""
+    write_notes(tmp_path, [f"text {n} p=0.{n}" for n in range(1, 9)] * 2)
+    (tmp_path / "chat_template.jinja").write_text("{% for m in messages %}<<{{ m.content }}>>{% endfor %}")
+    with model_server(lambda *_: "") as served:
+        become_scorer(served)
+        build(plan(tmp_path, stages=stages(served.url)))
+        one_by_one, asked = columns(tmp_path / "out"), len(served.requests)
+        server = {"url": served.url, "model": MODEL, "template": "chat_template.jinja"}
+        build(plan(tmp_path, "lists", [{"stage": "score", "server": server}]))
+        lists = [b["prompt"] for b in served.requests[asked:] if isinstance(b.get("prompt"), list) and "p=0." in str(b)]
+    assert columns(tmp_path / "lists") == one_by_one
+    assert sum(map(len, lists)) == 16
+    assert len(lists) <= 4
+    assert all(prompt.startswith("<<") and prompt.endswith(">>") for prompts in lists for prompt in prompts)
+
+
 def test_an_optional_stage_is_left_out_with_a_line(tmp_path: Path) -> None:
     """A local model that is not here: the build goes on without the stage, and says so; without `optional` it stops."""
     write_notes(tmp_path, TEXTS)
