@@ -10,6 +10,7 @@ needs more agreement, since guesses agree too; a proof has no answer to compare,
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -176,14 +177,19 @@ def judged() -> Gate:
 
 
 def rewarded(keep: int = 1, least: float | None = None) -> Gate:
-    """The best `keep` of a question's solutions by the reward model, with a reward of at least `least`."""
+    """The best `keep` of a question's solutions by the reward model, with a reward of at least `least`.
+
+    Solutions come best first, so these are the first that passed the gates before: one whose code fails is not the best.
+    """
+    passed: Counter[str] = Counter()
 
     def check(sample: Sample, _: Item) -> Finding:
-        reward, rank = sample.signals.get("reward"), sample.signals.get("reward_rank")
-        if reward is None or rank is None or reward != reward:  # noqa: PLR0124 - a model may return NaN
+        reward, parent = sample.signals.get("reward"), sample.parents[-1]
+        if reward is None or reward != reward:  # noqa: PLR0124 - a model may return NaN
             return UNKNOWN, "no_reward", {}
-        reason = "not_best" if rank >= keep else "low_reward" if least is not None and reward < least else ""
-        return (FAIL if reason else PASS), reason, {"reward": reward, "rank": rank}
+        reason = "not_best" if passed[parent] >= keep else "low_reward" if least is not None and reward < least else ""
+        passed[parent] += not reason
+        return (FAIL if reason else PASS), reason, {"reward": reward, "rank": sample.signals.get("reward_rank")}
 
     return Gate("reward", check)
 

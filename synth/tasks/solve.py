@@ -36,7 +36,7 @@ class Solve:
     """n solutions to the question of a sample; `name` is solve_cot or solve_code.
 
     compare : says which answers are equal, those that the vote is of and the one that the question came with, if it has
-    one. reward : ranks the solutions that agree with the vote before the others; the best has rank 0.
+    one. reward : the solutions come best first, those that agree with the vote before the others.
     """
 
     asking: Asking
@@ -93,15 +93,14 @@ class Solve:
         )  # fmt: skip
 
     def _ranked(self, samples: list[Sample]) -> list[Sample]:
-        """The samples with their rewards, and ranks among those that agree with the vote; ties go to the first."""
+        """The samples with their rewards, the best first: of those that agree with the vote, then of the others."""
         if self.reward is None:
             return samples
         rewards = [float(self.reward(s.question, s.solution)) for s in samples]
         order = sorted(range(len(samples)), key=lambda k: (not samples[k].votes.get("agrees"), -rewards[k], k))
-        ranks = {k: rank for rank, k in enumerate(order)}
         return [
-            replace(sample, signals={**sample.signals, "reward": rewards[k], "reward_rank": ranks[k]})
-            for k, sample in enumerate(samples)
+            replace(samples[k], signals={**samples[k].signals, "reward": rewards[k], "reward_rank": rank})
+            for rank, k in enumerate(order)
         ]
 
 
