@@ -238,7 +238,7 @@ def test_judges(judge: str, wanted: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("signals", "wanted"),
     [
-        ({"reward": 1.0, "reward_rank": 0}, (PASS, "")), ({"reward": 1.0, "reward_rank": 1}, (FAIL, "not_best")),
+        ({"reward": 1.0, "reward_rank": 0}, (PASS, "")),
         ({"reward": 0.1, "reward_rank": 0}, (FAIL, "low_reward")), ({"reward": float("nan"), "reward_rank": 0}, (UNKNOWN, "no_reward")),
         ({}, (UNKNOWN, "no_reward")),
     ],
@@ -246,6 +246,14 @@ def test_judges(judge: str, wanted: tuple[str, str]) -> None:
 def test_rewards(signals: dict[str, Any], wanted: tuple[str, str]) -> None:
     """The best of n, if it is good enough; a missing or broken number is unknown."""
     assert verdict(rewarded(1, 0.5), replace(GOOD, signals=signals)) == wanted
+
+
+def test_the_best_is_the_first_that_comes_as_far() -> None:
+    """Solutions of a question come best first, and some were stopped before; another question has a best of its own."""
+    gate = rewarded(2)
+    came = [replace(GOOD, signals={"reward": -rank, "reward_rank": rank}) for rank in (1, 2, 4)]
+    assert [verdict(gate, one)[1] for one in came] == ["", "", "not_best"]
+    assert verdict(gate, replace(came[2], parents=("another",))) == (PASS, "")
 
 
 def test_duplicates_are_those_of_other_parents_and_equal_texts() -> None:

@@ -190,12 +190,12 @@ def test_solutions_carry_the_vote_of_all() -> None:
 
     assert {r.messages for r in task.plan(extracted())} == {task.plan(extracted())[0].messages}
     assert [r.sample for r in task.plan(extracted())] == [0, 1, 2, 3]
-    assert [s.answer for s in samples] == ["2", "02", "3", ""]
-    assert samples[0].votes == {
+    assert [s.answer for s in samples] == ["02", "2", "3", ""]
+    assert samples[1].votes == {
         "winner": "2", "n": 4, "n_parsed": 3, "share": 0.5, "margin": 1, "classes": (2, 1), "agrees": True, "reference": "equal",
     }  # fmt: skip
     assert [s.votes["agrees"] for s in samples] == [True, True, False, False]
-    assert [s.signals["reward_rank"] for s in samples] == [1, 0, 2, 3]
+    assert [s.signals["reward_rank"] for s in samples] == [0, 1, 2, 3]
     assert [s.votes["reference"] for s in samples] == ["equal", "equal", "different", "unknown"]
     assert samples[0].parents == ("d1", extracted().id)
     failed = said(task, question, *texts[:2], "", "I'm sorry.")
