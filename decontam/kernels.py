@@ -8,14 +8,12 @@ and those of a batch always writable, so that no second version of a kernel is c
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-from filters.words import bucket_bits, inline, load64
+from filters.words import bucket_bits, inline, jit, leaf, load64
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -24,7 +22,6 @@ U8 = npt.NDArray[np.uint8]
 Flags = npt.NDArray[np.bool_]
 Int = Any  # int and np.int64 are one type to numba, and two to a type checker
 
-_F = TypeVar("_F", bound=Callable[..., Any])
 TokensOf = tuple[U64, I64]  # token hashes and offsets, of a batch or of the items
 
 NO_NGRAM = 0  # the value of a token at which no n-gram starts
@@ -33,11 +30,6 @@ NUMBER = 0xD1B54A32D192ED03  # the hash that stands for every number where numbe
 # An n-gram's hash is that of its tokens as digits of a number with this base: every token has a weight of its own, so
 # that their order counts, and a step costs an addition. Token hashes are well mixed, and so is each bit of their sum.
 _BASE = np.uint64(3)
-
-
-def njit(function: _F) -> _F:
-    """The kernel of a function, compiled at its first call and cached on disk."""
-    return cast(_F, numba.njit(cache=True, nogil=True, error_model="numpy")(function))
 
 
 @inline
@@ -71,20 +63,20 @@ def as_hash(value: np.uint64) -> np.uint64:
     return max(value, np.uint64(NO_NGRAM + 1))
 
 
-@njit
+@jit
 def roll(hashes: U64, offsets: I64, ngram: int) -> U64:
     """The 64-bit hash of the n-gram that starts at each token; `NO_NGRAM` where the text ends before.
 
     hashes : uint64[T] token hashes; offsets : int64[N + 1] token range of each text; ngram >= 1.
     """
-    rolled = np.zeros(hashes.shape[0], dtype=np.uint64)
+    rolled = np.zeros(hashes.shape[0], np.uint64)
     for text in range(offsets.shape[0] - 1):
         for start in range(offsets[text], offsets[text + 1] - ngram + 1):
             rolled[start] = as_hash(ngram_sum(hashes, start, ngram))
     return rolled
 
 
-@njit
+@jit
 def mask(hashes: U64, numbers: Flags) -> U64:
     """The token hashes, with `NUMBER` in the place of each that is flagged as a number."""
     masked = np.empty_like(hashes)
@@ -93,7 +85,7 @@ def mask(hashes: U64, numbers: Flags) -> U64:
     return masked
 
 
-@njit
+@jit
 def mask_numbers(hashes: U64, folded: U8, folded_ends: I64) -> U64:
     """The token hashes, with `NUMBER` in the place of each token that is a number; see `filters.text.Tokens`."""
     masked = hashes.copy()
@@ -105,10 +97,10 @@ def mask_numbers(hashes: U64, folded: U8, folded_ends: I64) -> U64:
     return masked
 
 
-@njit
+@jit
 def has_words(masked: U64, starts: I64, ngram: int, least: int) -> Flags:
     """Whether each n-gram at `starts` has `least` different tokens that are no number; masked : from `mask_numbers`."""
-    told = np.zeros(starts.shape[0], dtype=np.bool_)
+    told = np.zeros(starts.shape[0], np.bool_)
     for at in range(starts.shape[0]):
         count = 0
         for token in range(starts[at], starts[at] + ngram):
@@ -128,13 +120,13 @@ def two_bits(value: np.uint64) -> np.uint64:
     return (np.uint64(1) << (value >> np.uint64(58))) | (np.uint64(1) << ((value >> np.uint64(52)) & np.uint64(63)))
 
 
-@njit
+@jit
 def make_bitmap(ngrams: U64, words: int) -> U64:
     """A Bloom filter of n-gram hashes, two bits of one word each; `words` is a power of two.
 
     One memory access answers, and two bits let through a tenth of what one bit would.
     """
-    bitmap = np.zeros(words, dtype=np.uint64)
+    bitmap = np.zeros(words, np.uint64)
     for value in ngrams:
         bitmap[value & np.uint64(words - 1)] |= two_bits(value)
     return bitmap
@@ -147,11 +139,11 @@ def may_hold(bitmap: U64, value: np.uint64) -> bool:
     return bool(load64(bitmap, np.int64(value & np.uint64(bitmap.size - 1))) & bits == bits)
 
 
-@njit
+@jit
 def make_directory(ngrams: U64, buckets: int) -> I32:
     """int32[buckets + 1]: where in sorted hashes those begin whose high bits are a number or more."""
     shift = np.uint64(64 - bucket_bits(buckets))
-    directory = np.empty(buckets + 1, dtype=np.int32)
+    directory = np.empty(buckets + 1, np.int32)
     bucket = 0
     for at in range(ngrams.shape[0]):
         while bucket <= np.int64(ngrams[at] >> shift):
@@ -161,7 +153,7 @@ def make_directory(ngrams: U64, buckets: int) -> I32:
     return directory
 
 
-@njit
+@leaf
 def place(table: U64, value: np.uint64) -> int:
     """Where a sorted table has `value`; -1 if it has not."""
     left, right = 0, table.shape[0]
@@ -172,20 +164,3 @@ def place(table: U64, value: np.uint64) -> int:
         else:
             right = middle
     return left if left < table.shape[0] and table[left] == value else -1
-
-
-@njit
-def sorted_runs(values: U64, order: I64) -> I64:
-    """Where each run of equal values begins; `order` sorts the values, and is made to ascend within each run."""
-    firsts = np.empty(order.shape[0], dtype=np.int64)
-    runs = 0
-    begin = 0
-    for at in range(1, order.shape[0] + 1):
-        if at == order.shape[0] or values[order[at]] != values[order[begin]]:
-            firsts[runs] = begin
-            runs += 1
-            if at - begin > 1:
-                for slot, row in enumerate(np.sort(order[begin:at]), begin):  # no slice: see kernels._doubled
-                    order[slot] = row
-            begin = at
-    return firsts[:runs]

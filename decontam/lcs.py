@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from decontam.kernels import I64, U64, TokensOf, njit, place
+from decontam.kernels import I64, U64, TokensOf, place
+from filters.words import inner, jit, leaf
 
 Int = Any  # int and np.int64 are one type to numba, and two to a type checker
 
 _WORD = 64  # bits of a word
 
 
-@njit
+@leaf
 def _slot(keys: U64, token: np.uint64) -> Int:
     """Where an open-addressing table of token hashes (a power of two long) has a token, or has room for it."""
     slot: Int = np.int64(token & np.uint64(keys.shape[0] - 1))
@@ -28,7 +29,7 @@ def _slot(keys: U64, token: np.uint64) -> Int:
     return slot
 
 
-@njit
+@inner
 def _masks(pattern: U64) -> tuple[U64, U64]:
     """(open-addressing table of the tokens of a pattern; for each, a row of bits: where in the pattern it stands).
 
@@ -37,8 +38,8 @@ def _masks(pattern: U64) -> tuple[U64, U64]:
     size = 8
     while size < 2 * pattern.shape[0]:
         size *= 2
-    keys = np.zeros(size, dtype=np.uint64)
-    rows = np.zeros((size, (pattern.shape[0] + _WORD - 1) // _WORD), dtype=np.uint64)
+    keys = np.zeros(size, np.uint64)
+    rows = np.zeros((size, (pattern.shape[0] + _WORD - 1) // _WORD), np.uint64)
     for token in range(pattern.shape[0]):
         if pattern[token] != 0:
             slot = _slot(keys, pattern[token])
@@ -47,7 +48,7 @@ def _masks(pattern: U64) -> tuple[U64, U64]:
     return keys, rows
 
 
-@njit
+@leaf
 def _advance(state: U64, row: U64) -> Int:
     """1 if the common subsequence grows by a token of the text whose bits are `row`, else 0; moves `state`.
 
@@ -66,13 +67,13 @@ def _advance(state: U64, row: U64) -> Int:
     return np.int64(carry)
 
 
-@njit
+@inner
 def lcs(keys: U64, rows: U64, text: U64, most: int) -> tuple[int, int]:
     """(length of the longest common subsequence of a pattern and a text, tokens of the text read).
 
     keys, rows : from `_masks` of the pattern; reading stops once the length is `most`.
     """
-    state = np.full(rows.shape[1], ~np.uint64(0), dtype=np.uint64)
+    state = np.full(rows.shape[1], ~np.uint64(0), np.uint64)
     length = 0
     for token in range(text.shape[0]):
         slot = _slot(keys, text[token])
@@ -83,7 +84,7 @@ def lcs(keys: U64, rows: U64, text: U64, most: int) -> tuple[int, int]:
     return length, text.shape[0]
 
 
-@njit
+@jit
 def best_windows(
     hashes: U64, items: TokensOf, pair_items: I64, window_pairs: I64, begins: I64, ends: I64
 ) -> tuple[I64, I64]:
@@ -92,8 +93,8 @@ def best_windows(
     pair_items : int64[C]; window_pairs : int64[W], not falling, with every pair in it;
     begins, ends : int64[W] tokens of the batch. The ratio is over the shorter of window and item.
     """
-    chosen = np.zeros(pair_items.shape[0], dtype=np.int64)
-    lengths = np.zeros(pair_items.shape[0], dtype=np.int64)
+    chosen = np.zeros(pair_items.shape[0], np.int64)
+    lengths = np.zeros(pair_items.shape[0], np.int64)
     last_item, last_pair = np.int64(-1), np.int64(-1)
     keys, rows = _masks(hashes[:0])
     best_shorter = np.int64(1)
@@ -111,14 +112,14 @@ def best_windows(
     return chosen, lengths
 
 
-@njit
+@jit
 def tight_spans(hashes: U64, items: TokensOf, pair_items: I64, begins: I64, ends: I64, lengths: I64) -> I64:
     """int64[C, 2]: of each window the tokens that end first with the LCS of the item, and of those start last.
 
     Both ends are matched tokens. An LCS has many alignments, and a library's choice among them may begin
     at a stray word far before the copy; this one depends on nothing but the texts.
     """
-    spans = np.empty((pair_items.shape[0], 2), dtype=np.int64)
+    spans = np.empty((pair_items.shape[0], 2), np.int64)
     for pair in range(pair_items.shape[0]):
         item = items[0][items[1][pair_items[pair]] : items[1][pair_items[pair] + 1]]
         text = hashes[begins[pair] : ends[pair]]
@@ -130,20 +131,20 @@ def tight_spans(hashes: U64, items: TokensOf, pair_items: I64, begins: I64, ends
     return spans
 
 
-@njit
+@jit
 def similarities(text: U64, words: U64, codes: I64, offsets: I64, least: int) -> I64:
     """Length of the longest common subsequence of a text with each item; 0 for items of fewer than `least` tokens.
 
     words : uint64[V] distinct tokens of the items, sorted; codes : int64[S] number of each token among them.
     """
     keys, rows = _masks(text)
-    row_of = np.full(words.shape[0], -1, dtype=np.int64)
+    row_of = np.full(words.shape[0], -1, np.int64)
     for slot in range(keys.shape[0]):
         word = place(words, keys[slot]) if keys[slot] != 0 else -1
         if word >= 0:
             row_of[word] = slot
-    found = np.zeros(offsets.shape[0] - 1, dtype=np.int64)
-    state = np.empty(rows.shape[1], dtype=np.uint64)
+    found = np.zeros(offsets.shape[0] - 1, np.int64)
+    state = np.empty(rows.shape[1], np.uint64)
     for item in range(found.shape[0]):
         if offsets[item + 1] - offsets[item] < least:
             continue

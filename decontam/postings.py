@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from decontam.kernels import I32, I64, Flags, Int, TokensOf, njit
-from filters.words import prefetch
+from decontam.kernels import I32, I64, Flags, Int, TokensOf
+from filters.words import jit, leaf, prefetch
 
 _Postings = tuple[int, I32, I32, I32]  # of a table: ngram, offsets of postings, items, tokens
 _Hits = tuple[I64, I64, I64]  # token, n-gram, text
 
 
-@njit
+@leaf
 def _agree(texts: TokensOf, token: Int, items: TokensOf, begin: Int, size: Int) -> bool:
     """Whether `size` tokens of the batch from `token` on are those of the items from `begin` on."""
     same = 0
@@ -20,15 +20,15 @@ def _agree(texts: TokensOf, token: Int, items: TokensOf, begin: Int, size: Int) 
     return bool(same == size)
 
 
-@njit
+@jit
 def confirmed(texts: TokensOf, items: TokensOf, postings: _Postings, tokens: I64, grams: I64) -> Flags:
     """Whether the tokens of each hit, not only their hash, are those of its n-gram, and an item holds it.
 
     Those of its first posting: in a table all postings of an n-gram have the same tokens.
     """
     ngram, firsts, posting_items, posting_tokens = postings
-    found = np.zeros(tokens.shape[0], dtype=np.bool_)
-    begins = np.empty(tokens.shape[0], dtype=np.int64)
+    found = np.zeros(tokens.shape[0], np.bool_)
+    begins = np.empty(tokens.shape[0], np.int64)
     for gram in grams:
         prefetch(firsts, gram)
     for gram in grams:
@@ -45,7 +45,7 @@ def confirmed(texts: TokensOf, items: TokensOf, postings: _Postings, tokens: I64
     return found
 
 
-@njit
+@jit
 def alignments(postings: _Postings, hits: _Hits, longest: int, stride: int, capacity: int) -> I64:
     """item * stride + place, of every posting of the hits: the token of the batch at which the item would begin.
 
@@ -55,7 +55,7 @@ def alignments(postings: _Postings, hits: _Hits, longest: int, stride: int, capa
     """
     _, firsts, posting_items, posting_tokens = postings
     tokens, grams, texts = hits
-    keys = np.empty(capacity, dtype=np.int64)
+    keys = np.empty(capacity, np.int64)
     count = 0
     for hit in range(tokens.shape[0]):
         token = tokens[hit] + longest * (texts[hit] + 1)
@@ -65,14 +65,14 @@ def alignments(postings: _Postings, hits: _Hits, longest: int, stride: int, capa
     return keys
 
 
-@njit
+@jit
 def whole_items(
     texts: TokensOf, items: TokensOf, postings: _Postings, hits: _Hits, capacity: int
 ) -> tuple[I64, I64, I64]:
     """(item, text, token of the batch) where a whole item is, one of whose n-grams is a hit."""
     _, firsts, posting_items, posting_tokens = postings
     tokens, grams, owners = hits
-    found = np.empty((3, capacity), dtype=np.int64)
+    found = np.empty((3, capacity), np.int64)
     count = 0
     for hit in range(tokens.shape[0]):
         first, end = texts[1][owners[hit]], texts[1][owners[hit] + 1]
@@ -85,7 +85,7 @@ def whole_items(
     return found[0, :count], found[1, :count], found[2, :count]
 
 
-@njit
+@jit
 def distinct(ascending: I64, weights: I64) -> tuple[I64, I64]:
     """(distinct values, sum of the weights of each) of sorted values; without weights each counts 1."""
     values, sums = np.empty_like(ascending), np.empty_like(ascending)
@@ -98,7 +98,7 @@ def distinct(ascending: I64, weights: I64) -> tuple[I64, I64]:
     return values[: count + 1], sums[: count + 1]
 
 
-@njit
+@jit
 def grouped(keys: I64, stride: int, longest: int, offsets: I64) -> tuple[I64, I64, I64, I64]:
     """(pair of each key, its start in tokens of the text, item and text of each pair), of sorted keys of `alignments`.
 
@@ -124,7 +124,7 @@ def grouped(keys: I64, stride: int, longest: int, offsets: I64) -> tuple[I64, I6
     return pairs, starts, items[: count + 1], texts[: count + 1]
 
 
-@njit
+@jit
 def held(hits: _Hits, postings: _Postings, pairs: I64, stride: int) -> Flags:
     """Whether the n-gram of each hit is held by an item that is convicted in the hit's text.
 
@@ -132,7 +132,7 @@ def held(hits: _Hits, postings: _Postings, pairs: I64, stride: int) -> Flags:
     """
     _, grams, texts = hits
     _, firsts, posting_items, _ = postings
-    found = np.zeros(grams.shape[0], dtype=np.bool_)
+    found = np.zeros(grams.shape[0], np.bool_)
     low = high = 0
     for hit in range(grams.shape[0]):
         base = texts[hit] * stride
@@ -146,7 +146,7 @@ def held(hits: _Hits, postings: _Postings, pairs: I64, stride: int) -> Flags:
     return found
 
 
-@njit
+@leaf
 def _number(ascending: I64, low: Int, high: Int, value: Int) -> Int:
     """The place of a value among ascending[low:high], distinct ones; -1 if it is not there."""
     end = high
@@ -159,7 +159,7 @@ def _number(ascending: I64, low: Int, high: Int, value: Int) -> Int:
     return low if low < end and ascending[low] == value else -1
 
 
-@njit
+@jit
 def rest_on(pairs: I64, stride: int, hits: _Hits, postings: _Postings, most: int) -> tuple[I64, I64, I64]:
     """(hits of each pair, the first distinct n-grams of each, how many): on which anchors an item rests in a text.
 
@@ -167,8 +167,8 @@ def rest_on(pairs: I64, stride: int, hits: _Hits, postings: _Postings, most: int
     """
     _, grams, texts = hits
     _, firsts, posting_items, _ = postings
-    counts, filled = np.zeros(pairs.shape[0], dtype=np.int64), np.zeros(pairs.shape[0], dtype=np.int64)
-    anchors = np.empty((pairs.shape[0], most), dtype=np.int64)
+    counts, filled = np.zeros(pairs.shape[0], np.int64), np.zeros(pairs.shape[0], np.int64)
+    anchors = np.empty((pairs.shape[0], most), np.int64)
     low = high = 0
     for hit in range(grams.shape[0]):
         gram, base = grams[hit], texts[hit] * stride

@@ -15,8 +15,9 @@ from dataclasses import astuple, replace
 import numpy as np
 
 from decontam.benchmarks import Item
-from decontam.kernels import U64, njit
+from decontam.kernels import U64
 from filters.text import Tokens
+from filters.words import jit
 
 KEY_BYTES = 16
 SHOWN_INSTEAD = "the index holds keyed hashes of this item and not its text"  # why evidence has no text
@@ -44,7 +45,7 @@ def keyed(tokens: Tokens, key: bytes) -> Tokens:
     return replace(tokens, hashes=mix(tokens.hashes, first, second))
 
 
-@njit
+@jit
 def mix(hashes: U64, first: np.uint64, second: np.uint64) -> U64:
     """Each hash under a key of two words. A bijection: hashes are equal before where they are after.
 

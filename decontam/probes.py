@@ -20,10 +20,9 @@ from decontam.kernels import (
     first_weight,
     may_hold,
     ngram_sum,
-    njit,
     rolled_sum,
 )
-from filters.words import bucket_bits, inline, leaf, prefetch, store64
+from filters.words import bucket_bits, inline, inner, jit, leaf, prefetch, store64
 
 _Grams = tuple[int, int, U64, U64, U64, I32]  # of a table: ngram, sample, filters of samples and n-grams, n-grams, ...
 
@@ -60,11 +59,11 @@ def _look(texts: TokensOf, sample: Int, step: Int, samples: U64, room: tuple[I64
     return _sift(waiting, values, count, samples, found, put)
 
 
-@njit
+@inner
 def _sampled(texts: TokensOf, sample: Int, step: Int, samples: U64) -> I64:
     """The tokens of the batch that are looked at and at which a sample of the items may start, ascending."""
-    found = np.empty(texts[0].shape[0] // step + texts[1].shape[0] + 1, dtype=np.int64)
-    room = found, np.empty(_WAITING, dtype=np.int64), np.empty(_WAITING, dtype=np.uint64)
+    found = np.empty(texts[0].shape[0] // step + texts[1].shape[0] + 1, np.int64)
+    room = found, np.empty(_WAITING, np.int64), np.empty(_WAITING, np.uint64)
     if sample == 2 and step == 2:  # the samples of the default n-grams, which the compiler then knows
         return found[: _look(texts, 2, 2, samples, room)]
     if sample == 4 and step == 4:
@@ -74,7 +73,7 @@ def _sampled(texts: TokensOf, sample: Int, step: Int, samples: U64) -> I64:
     return found[: _look(texts, sample, step, samples, room)]
 
 
-@njit
+@inner
 def _candidates(texts: TokensOf, tokens: I64, reach: Int, grams: _Grams) -> tuple[I64, U64]:
     """(token, hash) of the n-grams that the Bloom filter lets through, of those that start at `tokens` or before.
 
@@ -82,8 +81,8 @@ def _candidates(texts: TokensOf, tokens: I64, reach: Int, grams: _Grams) -> tupl
     """
     hashes, offsets = texts
     ngram, _, _, bitmap, _, _ = grams
-    starts = np.empty(tokens.shape[0] * (reach + 1), dtype=np.int64)
-    values = np.empty(starts.shape[0], dtype=np.uint64)
+    starts = np.empty(tokens.shape[0] * (reach + 1), np.int64)
+    values = np.empty(starts.shape[0], np.uint64)
     weight, last = first_weight(ngram), np.uint64(bitmap.shape[0] - 1)
     count, put, text = 0, 0, 0
     for at in tokens:
@@ -105,13 +104,13 @@ def _candidates(texts: TokensOf, tokens: I64, reach: Int, grams: _Grams) -> tupl
     return starts[:put], values[:put]
 
 
-@njit
+@inner
 def _look_up(starts: I64, values: U64, ngrams: U64, directory: I32) -> tuple[I64, I64]:
     """(token, n-gram) of those candidates that the table has."""
     shift = np.uint64(64 - bucket_bits(directory.shape[0] - 1))
     for value in values:
         prefetch(directory, np.int64(value >> shift))
-    grams = np.empty(values.shape[0], dtype=np.int64)
+    grams = np.empty(values.shape[0], np.int64)
     for at in range(values.shape[0]):
         grams[at] = directory[np.int64(values[at] >> shift)]
         prefetch(ngrams, grams[at])
@@ -125,7 +124,7 @@ def _look_up(starts: I64, values: U64, ngrams: U64, directory: I32) -> tuple[I64
     return starts[:found], grams[:found]
 
 
-@njit
+@jit
 def search(texts: TokensOf, grams: _Grams) -> tuple[I64, I64]:
     """(token, n-gram) of each n-gram hash of a table that a batch has; ascending.
 
@@ -138,7 +137,7 @@ def search(texts: TokensOf, grams: _Grams) -> tuple[I64, I64]:
     return _look_up(starts, values, ngrams, directory)
 
 
-@njit
+@jit
 def search_at(texts: TokensOf, tokens: I64, grams: _Grams) -> tuple[I64, I64]:
     """As `search`, of those n-grams alone that start at `tokens`, ascending."""
     starts, values = _candidates(texts, tokens, 0, grams)

@@ -21,11 +21,10 @@ from decontam.kernels import (
     has_words,
     make_bitmap,
     make_directory,
-    njit,
     roll,
-    sorted_runs,
 )
 from filters.text import CJK_RANGES, Tokens
+from filters.words import jit
 
 NGRAM_TOKENS = 13  # anchor length; Qwen2.5-Math report (arXiv 2409.12122), section 4
 # Anchor of look-alikes. Of planted items with one word changed, 8 tokens find 0.987, 7 find 0.999, 6 all; but a change
@@ -145,9 +144,10 @@ def _table(
     an n-gram of the table `near`.
     """
     rolled = roll(hashes, offsets, ngram)[starts]
-    order = np.argsort(rolled)
-    firsts = sorted_runs(rolled, order)
-    ngrams, counts = rolled[order[firsts]], np.diff(firsts, append=len(order))
+    order = np.argsort(rolled, kind="stable")  # the postings of an n-gram ascend
+    ascending = rolled[order]
+    firsts = np.flatnonzero(np.append(True, ascending[1:] != ascending[:-1])[: len(order)])
+    ngrams, counts = ascending[firsts], np.diff(firsts, append=len(order))
     # two n-grams of one hash are as likely as an error of the memory; the second would never be confirmed
     kept = same_ngrams(hashes, starts[order], firsts, ngram)
     if telling is not None:
@@ -175,17 +175,17 @@ def _table(
     return Table(ngram=ngram, **arrays)
 
 
-@njit
+@jit
 def rarest(hashes: U64, offsets: I64, items: I64) -> I64:
     """For each item the first of its MIN_SHORT_TOKENS tokens in a row of which the items have fewest.
 
     "Find the derivative of x^2" is looked for where a text says "derivative of x", not at every "find the".
     """
-    counts = np.zeros(1 << _COUNT_BITS, dtype=np.int64)  # by the low bits of the hash: few tokens share a count
+    counts = np.zeros(1 << _COUNT_BITS, np.int64)  # by the low bits of the hash: few tokens share a count
     low = np.uint64((1 << _COUNT_BITS) - 1)
     for value in hashes:
         counts[value & low] += 1
-    starts = np.empty(items.shape[0], dtype=np.int64)
+    starts = np.empty(items.shape[0], np.int64)
     for at in range(items.shape[0]):
         least = np.int64(-1)
         for start in range(offsets[items[at]], offsets[items[at] + 1] - MIN_SHORT_TOKENS + 1):
@@ -197,7 +197,7 @@ def rarest(hashes: U64, offsets: I64, items: I64) -> I64:
     return starts
 
 
-@njit
+@jit
 def same_ngrams(hashes: U64, starts: I64, firsts: I64, ngram: int) -> Flags:
     """Whether each n-gram has the tokens of the first of its run."""
     same = np.ones(starts.shape[0], dtype=np.bool_)

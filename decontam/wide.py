@@ -24,9 +24,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from decontam.kernels import I64, U8, U64, Flags, njit, place
+from decontam.kernels import I64, U8, U64, Flags, place
 from filters.text import CJK_RANGES, Batch, Tokens, char_spans, pack, tokenise
-from filters.words import hash_bytes
+from filters.words import hash_bytes, inner, jit, leaf
 
 Int = Any  # int and np.int64 are one type to numba, and two to a type checker
 
@@ -204,7 +204,7 @@ def _are_numbers(tokens: Tokens) -> Flags:
     return numbers
 
 
-@njit
+@jit
 def stems(hashes: U64, folded: U8, folded_ends: I64) -> U64:
     """The hash of each token's stem; a token that does not begin with an ASCII letter is its own."""
     stemmed = hashes.copy()
@@ -219,16 +219,16 @@ def stems(hashes: U64, folded: U8, folded_ends: I64) -> U64:
     return stemmed
 
 
-@njit
+@jit
 def numbered(vocabulary: U64, hashes: U64) -> I64:
     """The place of each hash in the sorted vocabulary, -1 where it has none."""
-    words = np.empty(hashes.shape[0], dtype=np.int64)
+    words = np.empty(hashes.shape[0], np.int64)
     for token in range(hashes.shape[0]):
         words[token] = place(vocabulary, hashes[token])
     return words
 
 
-@njit
+@jit
 def sweep(
     words: I64, offsets: I64, questions: _Questions, table: _Words, bounds: tuple[int, int], capacity: int
 ) -> tuple[int, I64]:
@@ -240,10 +240,10 @@ def sweep(
     """
     least, window = bounds
     step = (2 * window + _PARTS - 1) // _PARTS
-    rows = np.empty((capacity, 6), dtype=np.int64)
+    rows = np.empty((capacity, 6), np.int64)
     count = 0
     shared_of, met = np.zeros_like(questions.bits), np.empty_like(questions.bits)
-    parts = np.zeros(table.offsets.shape[0] - 1, dtype=np.uint64)
+    parts = np.zeros(table.offsets.shape[0] - 1, np.uint64)
     own, held = np.zeros_like(table.offsets), np.zeros_like(table.offsets)
     for text in range(offsets.shape[0] - 1):
         begin = offsets[text]
@@ -275,7 +275,7 @@ def sweep(
     return count, rows[: min(count, capacity)]
 
 
-@njit
+@leaf
 def _meet(words: I64, groups: I64, table: _Words, scratch: tuple[I64, I64, U64], step: int) -> int:
     """How many questions share a word with a block; adds up the weight of what each shares.
 
@@ -299,7 +299,7 @@ def _meet(words: I64, groups: I64, table: _Words, scratch: tuple[I64, I64, U64],
     return count
 
 
-@njit
+@inner
 def _promising(bag: I64, weights: I64, parts: U64, bounds: tuple[int, int]) -> tuple[int, int]:
     """(first, end) of the parts of a block in which a window may share enough; (0, 0) if none.
 
@@ -307,7 +307,7 @@ def _promising(bag: I64, weights: I64, parts: U64, bounds: tuple[int, int]) -> t
     where looking at all windows of the block costs a microsecond.
     """
     run, enough = bounds
-    sums = np.zeros(_PARTS, dtype=np.int64)
+    sums = np.zeros(_PARTS, np.int64)
     for word in bag:
         near = parts[word]  # bit p: a run of parts from p on holds the word
         if near == 0:
@@ -326,7 +326,7 @@ def _promising(bag: I64, weights: I64, parts: U64, bounds: tuple[int, int]) -> t
     return (first, end) if end else (0, 0)
 
 
-@njit
+@leaf
 def _best(words: I64, bag: I64, weights: I64, width: int, scratch: tuple[I64, I64]) -> tuple[int, int, Int]:
     """(first token, end, weight) of the window that shares most with a question; a word counts once in a window."""
     own, held = scratch
@@ -353,7 +353,7 @@ def _best(words: I64, bag: I64, weights: I64, width: int, scratch: tuple[I64, I6
     return best_first, best_end, best
 
 
-@njit
+@leaf
 def _weight_of(words: I64, weights: I64, held: I64) -> Int:
     """The weight of a window: of its words once each, and of every token that no question knows."""
     total = np.int64(0)
@@ -367,7 +367,7 @@ def _weight_of(words: I64, weights: I64, held: I64) -> Int:
     return total
 
 
-@njit
+@leaf
 def _forget(words: I64, state: npt.NDArray[Any]) -> None:
     """Sets the state of these words back to nothing."""
     for word in words:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from decontam.kernels import I32, I64, U64, Flags, Int, TokensOf, njit
-from filters.words import inline, prefetch
+from decontam.kernels import I32, I64, U64, Flags, Int, TokensOf
+from filters.words import inline, jit, leaf, prefetch
 
 _BUCKETS = 512  # of tokens, by the low bits of their hashes: with 256 6 % more windows pass, with any number 4 % fewer
 _AHEAD = 4  # windows
 _LINE_TOKENS = 8  # in a line of a cache
 
 
-@njit
+@jit
 def windows(
     found: tuple[I64, I64, I64, I64, I64], offsets: tuple[I64, I64], slack: tuple[int, int], most: int
 ) -> tuple[I64, I64, I64]:
@@ -26,8 +26,8 @@ def windows(
     Of one pair, the `most` windows with most anchors are taken.
     """
     pairs, alignments, counts, items, texts = found
-    out = np.empty((3, alignments.shape[0]), dtype=np.int64)
-    best = np.empty(alignments.shape[0], dtype=np.int64)  # of each group of the pair, the alignment
+    out = np.empty((3, alignments.shape[0]), np.int64)
+    best = np.empty(alignments.shape[0], np.int64)  # of each group of the pair, the alignment
     done = 0
     begin = 0
     while begin < pairs.shape[0]:
@@ -47,10 +47,12 @@ def windows(
             elif counts[end] > counts[best[groups - 1]]:
                 best[groups - 1] = end
             end += 1
-        chosen = best[:groups]
-        if groups > most:
-            chosen = np.sort(chosen[np.argsort(-counts[chosen], kind="mergesort")[:most]])
-        for at in chosen:
+        least, spare = _least_of_most(counts, best, groups, most)
+        for at in best[:groups]:
+            if counts[at] <= least:
+                if counts[at] < least or spare == 0:
+                    continue
+                spare -= 1
             low = first_token + max(0, alignments[at] - margin)
             high = first_token + min(text_tokens, alignments[at] + item_tokens + margin)
             if text_tokens < item_tokens:
@@ -62,7 +64,28 @@ def windows(
     return out[0, :done], out[1, :done], out[2, :done]
 
 
-@njit
+@leaf
+def _least_of_most(counts: I64, best: I64, groups: Int, most: Int) -> tuple[Int, Int]:
+    """(fewest anchors of the `most` groups with most of them, how many of exactly so few are among these).
+
+    By halving, as a sort would cost two seconds of compilation.
+    """
+    low, high = np.int64(0), np.int64(1)
+    for group in range(groups if groups > most else 0):
+        high = max(high, counts[best[group]] + 1)
+    above = np.int64(0)
+    while high - low > 1:
+        middle, enough = (low + high) >> 1, np.int64(0)
+        for group in range(groups):
+            enough += counts[best[group]] >= middle
+        if enough >= most:
+            low = middle
+        else:
+            high, above = middle, enough
+    return low, most - above
+
+
+@jit
 def promising(
     texts: TokensOf, items: TokensOf, pair_items: I64, windows_of: tuple[I64, I64, I64], floor: tuple[int, int, bool]
 ) -> Flags:
@@ -73,8 +96,8 @@ def promising(
     tokens: a count that costs a tenth of it and rules out four windows of five, which share a phrase and no more.
     """
     pairs, begins, ends = windows_of
-    found = np.zeros(pairs.shape[0], dtype=np.bool_)
-    own, other = np.zeros(_BUCKETS, dtype=np.int32), np.zeros(_BUCKETS, dtype=np.int32)
+    found = np.zeros(pairs.shape[0], np.bool_)
+    own, other = np.zeros(_BUCKETS, np.int32), np.zeros(_BUCKETS, np.int32)
     last = np.int64(-1)
     for window in range(pairs.shape[0]):
         if window + _AHEAD < pairs.shape[0]:
@@ -102,7 +125,7 @@ def _fetch(items: TokensOf, item: Int) -> None:
         prefetch(items[0], token)
 
 
-@njit
+@leaf
 def _count(hashes: U64, counts: I32) -> None:
     """Adds up tokens by bucket."""
     for value in hashes:

@@ -18,10 +18,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from decontam.kernels import I64, NO_NGRAM, U8, U64, Flags, njit, roll
+from decontam.kernels import I64, NO_NGRAM, U8, U64, Flags, roll
 from decontam.lcs import best_windows
 from decontam.private import keyed
 from filters.text import Batch, Tokens, pack, token_hash, tokenise
+from filters.words import jit
 
 MIN_WORDS = 3  # of an item; with fewer ("Compute", "Solve for x") its formula is what it says
 
@@ -30,13 +31,13 @@ _OPERATOR_HASHES = np.array(sorted(map(token_hash, _OPERATORS)), dtype=np.uint64
 _BACKSLASH, _CJK_LEAD = ord("\\"), 0xE3  # the lowest first byte of kana and Han; letters before it do not come alone
 
 
-@njit
+@jit
 def says_words(folded: U8, folded_ends: I64, data: U8, starts: I64) -> Flags:
     """bool[T]: whether each token is a word: two letters or more, or a CJK character; no number, no LaTeX command.
 
     folded, folded_ends, starts : of `filters.text.Tokens`; data : of its batch.
     """
-    words = np.zeros(folded_ends.shape[0], dtype=np.bool_)
+    words = np.zeros(folded_ends.shape[0], np.bool_)
     begin = np.int64(0)
     for token in range(folded_ends.shape[0]):
         end = folded_ends[token]

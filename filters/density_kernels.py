@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from filters.words import Int, Word, decode, inline, is_ascii_letter, jit, leaf
+from filters.words import Int, Word, decode, inline, is_ascii_letter, jit
 
 _U8 = npt.NDArray[np.uint8]
 _I32 = npt.NDArray[np.int32]
@@ -59,7 +59,7 @@ def _place(begins: _U64, token: Int) -> Int:
     return np.int64(token >> np.uint64(6)) & (begins.size - 1)
 
 
-@leaf
+@jit
 def grow(tree: Tree, hashes: _U64, term: Int, kind: Int, states: Int) -> Int:
     """The number of states after a term was entered, a sequence of token hashes; the root is state 0."""
     begins, keys, targets, terms, kinds, leads_on = tree

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.fold_intrinsics import high_product, prefetch
-from filters.words import Int, Word, bytes_between, inline, jit, leaf, load64, lowest, zero_bytes_below
+from filters.words import Int, Word, bytes_between, inline, inner, jit, leaf, load64, lowest, zero_bytes_below
 
 _U8 = npt.NDArray[np.uint8]
 _F32 = npt.NDArray[np.float32]
@@ -80,7 +80,7 @@ def first_bytes(data: _U8, start: Int, length: Int) -> Word:
     return word
 
 
-@leaf
+@jit
 def fill_slots(slots: _U64, firsts: _U64, word_bytes: _U8, word_ends: _I64) -> None:
     """Enters all words into the empty table, as hash << 32 | number + 1, and their first 8 bytes into `firsts`."""
     mask = slots.size - 1
@@ -361,7 +361,7 @@ def _score(model: Model, data: _U8, tokens: _Tokens, count: Int, rows: _I32, sum
         sums[value] = sums[value] / features if features > 0 else np.nan
 
 
-@jit
+@inner
 def _room(model: Model, tokens: Int) -> tuple[_Tokens, _I32]:
     """Places for the tokens of one document and the end of its line, and for their rows."""
     size = tokens + 1

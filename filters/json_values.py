@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from filters.byte_masks import ALL, BLOCK, NONE, copy_block, first_bit, masks_of
-from filters.words import Int, inline, jit, put_utf8
+from filters.words import Int, inline, leaf, put_utf8
 
 _U8 = npt.NDArray[np.uint8]
 
@@ -35,7 +35,7 @@ def skip_space(data: _U8, at: Int) -> Int:
     return at
 
 
-@jit
+@leaf
 def line_end(data: _U8, at: Int) -> Int:
     """Where the next line begins."""
     (found,) = _newlines(data, at)
@@ -60,7 +60,7 @@ def _hex4(data: _U8, at: Int) -> Int:
     return value
 
 
-@jit
+@leaf
 def _unicode_escapes(data: _U8, at: Int, texts: _U8, put: Int) -> tuple[Int, Int]:
     """(at, put) after the escapes by code point that begin at data[at]; (-1, put) where one is none, or half a pair."""
     while data[at] == _BACKSLASH and data[at + 1] == _U:
@@ -106,7 +106,7 @@ def take_string(data: _U8, at: Int, texts: _U8, put: Int) -> tuple[Int, Int]:
         block = at
 
 
-@jit
+@leaf
 def skip_string(data: _U8, at: Int, texts: _U8, put: Int) -> tuple[Int, bool]:
     """(at, whether it has no escape) after the string whose opening quote is data[at - 1]; at = -1 where it is none."""
     plain = True
@@ -148,7 +148,7 @@ def _skip_digits(data: _U8, at: Int) -> Int:
     return at if at > begin else np.int64(-1)
 
 
-@jit
+@leaf
 def _skip_number(data: _U8, at: Int) -> Int:
     """Where the number at data[at] ends; -1 where it is none, or a long one."""
     begin = at
@@ -165,7 +165,7 @@ def _skip_number(data: _U8, at: Int) -> Int:
     return at if at - begin <= _MAX_NUMBER else np.int64(-1)
 
 
-@jit
+@leaf
 def skip_scalar(data: _U8, at: Int) -> Int:
     """Where the number, true, false or null at data[at] ends; -1 where it is none, or a long number."""
     if data[at] == 0x74:

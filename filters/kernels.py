@@ -29,6 +29,7 @@ from filters.words import (
     decode,
     finish,
     hash_bytes,
+    inner,
     is_ascii_letter,
     is_operator,
     jit,
@@ -246,7 +247,7 @@ def _scan(  # noqa: PLR0917 - numba takes arrays and scalars, by position
     return (at, count, put), opened
 
 
-@jit
+@inner
 def _doubled(array: Any) -> Any:
     larger = np.empty(2 * array.size, array.dtype)
     for at in range(array.size):  # an array put into a slice costs 2.5 s of compilation, for the text of its error
@@ -254,7 +255,7 @@ def _doubled(array: Any) -> Any:
     return larger
 
 
-@jit
+@inner
 def _with_room(out: _Out, count: Int, tokens: Int, put: Int, folded: Int) -> _Out:
     """The output with room for more tokens behind `count` of them, and more folded bytes behind `put`."""
     hashes, starts, ends, text, text_ends, numbers = out

@@ -155,7 +155,8 @@ def _signatures(hashes: _U64, offsets: _I64, ngram: int, slots: int, permutation
             counts[document] += count
             for slot in range(0, least.size, LANES):
                 lower_slots(least, slot, shingles, count, permutations)
-        found[document] = least[:slots]
+        for slot in range(slots):  # no slice: see kernels._doubled
+            found[document, slot] = least[slot]
     return found, counts
 
 

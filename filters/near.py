@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xxhash
 
 from filters.text import Tokens, token_hash
-from filters.words import Int, Word, absorb, bucket_bits, finish, jit, leaf, prefetch, read_only
+from filters.words import Int, Word, absorb, bucket_bits, finish, inner, jit, leaf, prefetch, read_only
 
 __all__ = ["bucket_pairs", "content_digests", "first_kept", "jaccards", "masked_digests"]
 
@@ -91,7 +91,7 @@ def content_digests(tokens: Tokens) -> _U64:
     return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64).reshape(-1, 2)
 
 
-@jit
+@inner
 def _doubled(pairs: _I64) -> _I64:
     larger = np.empty((2 * pairs.shape[0], 2), np.int64)
     for at in range(pairs.shape[0]):  # no slice: see kernels._doubled

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from filters.words import Int, Word, inline, is_ascii_letter, jit, load64
+from filters.words import Int, Word, inline, is_ascii_letter, leaf, load64
 
 _U8 = npt.NDArray[np.uint8]
 _I64 = npt.NDArray[np.int64]
@@ -187,7 +187,7 @@ def _behind_declaration(data: _U8, at: Int, stop: Int) -> Int:
     return stop
 
 
-@jit
+@leaf
 def _behind_raw(data: _U8, at: Int, stop: Int, name: Word) -> Int:
     """Where the end tag of a script or style begins whose content begins at data[at]; `stop` where there is none."""
     while at < stop:

@@ -23,7 +23,7 @@ from filters.words import (
     finish,
     hash_bytes,
     inline,
-    jit,
+    inner,
     leaf,
     letters,
     load64,
@@ -44,7 +44,7 @@ _Pairs = tuple[_U16, _U16]
 _BACKSLASH = 0x5C
 
 
-@jit
+@inner
 def new_scratch() -> _U16:
     """Room for what is known of the tokens of a chunk: a row for each."""
     return np.empty((5, CHUNK_BYTES + SPARE_PLACES), np.uint16)

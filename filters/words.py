@@ -7,6 +7,7 @@ an edit here delete the `__pycache__` folders.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, event
 from numba.extending import intrinsic
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -52,19 +53,53 @@ _HIGH_BITS = np.uint64(0x8080808080808080)
 LOWER_CASE = np.uint64(0x2020202020202020)
 
 
+_ALWAYS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # nobody calls from C
+_WITHIN = {**_ALWAYS, "no_cpython_wrapper": True}  # an entry for Python is a quarter of the time that compilation takes
+
+
+class _Collections(event.Listener):
+    """No search for garbage while a kernel compiles: a tenth of the time, spent on objects that all stay."""
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self._paused = False
+
+    def on_start(self, _: event.Event) -> None:
+        """Pauses it at the outermost kernel; numba compiles under one lock."""
+        if self._depth == 0 and gc.isenabled():
+            self._paused = True
+            gc.disable()
+        self._depth += 1
+
+    def on_end(self, _: event.Event) -> None:
+        """Goes on behind it."""
+        self._depth -= 1
+        if self._depth == 0 and self._paused:
+            self._paused = False
+            gc.enable()
+
+
+event.register("numba:compile", _Collections())
+
+
 def jit(function: _F) -> _F:
     """The kernel of a function: compiled at its first call, cached on disk, without the interpreter lock."""
-    return cast("_F", numba.njit(function, cache=True, nogil=True, error_model="numpy"))
+    return cast("_F", numba.njit(function, cache=True, **_ALWAYS))
+
+
+def inner(function: _F) -> _F:
+    """A kernel that kernels alone call: it has no entry for Python, which would crash, and no cache of its own."""
+    return cast("_F", numba.njit(function, **_WITHIN))
 
 
 def leaf(function: _F) -> _F:
-    """As `jit`, for a kernel that makes no array: without counts of references, some 20 cycles for each array."""
-    return cast("_F", numba.njit(function, cache=True, nogil=True, error_model="numpy", _nrt=False))
+    """As `inner`, for a kernel that makes no array: without counts of references, some 20 cycles for each array."""
+    return cast("_F", numba.njit(function, **_WITHIN, _nrt=False))
 
 
 def inline(function: _F) -> _F:
     """As `leaf`, compiled into its callers: a call copies some 5 words for each array."""
-    return cast("_F", numba.njit(function, cache=True, nogil=True, error_model="numpy", _nrt=False, forceinline=True))
+    return cast("_F", numba.njit(function, **_WITHIN, _nrt=False, forceinline=True))
 
 
 def read_only(array: npt.NDArray[_T]) -> npt.NDArray[_T]:
@@ -178,7 +213,7 @@ def hash_bytes(data: _U8, start: Int, end: Int) -> Word:
     return finish(value, end - start)
 
 
-@jit
+@leaf
 def bytes_between(word: Word, first: Int, last: Int) -> Word:
     """0x80 in each byte of the word that is from `first` to `last`, both ASCII; 0 in the others."""
     low = word & ~_HIGH_BITS
@@ -187,19 +222,19 @@ def bytes_between(word: Word, first: Int, last: Int) -> Word:
     return from_first & ~after_last & ~word & _HIGH_BITS
 
 
-@jit
+@leaf
 def letters(word: Word) -> Word:
     """0x80 in each byte of the word that is an ASCII letter of any case; 0 in the others."""
     return bytes_between(word | LOWER_CASE, 0x61, 0x7A)
 
 
-@jit
+@leaf
 def run_length(matches: Word) -> Int:
     """How many bytes match, from the lowest on, in a result of `bytes_between`."""
     return zero_bytes_below(matches ^ _HIGH_BITS)
 
 
-@jit
+@leaf
 def decode(data: _U8, at: Int, stop: Int) -> tuple[Int, Int]:
     """The code point at data[at] and where the next begins; (0, at + 1) for a malformed byte.
 
@@ -224,7 +259,7 @@ def decode(data: _U8, at: Int, stop: Int) -> tuple[Int, Int]:
     return code, at + length
 
 
-@jit
+@leaf
 def put_utf8(folded: _U8, at: Int, code: Int) -> Int:
     """Where the UTF-8 of the code point ends that is written to folded[at:]."""
     if code < 0x80:
@@ -246,7 +281,7 @@ def put_utf8(folded: _U8, at: Int, code: Int) -> Int:
     return at + 4
 
 
-@jit
+@leaf
 def is_ascii_letter(byte: Int) -> bool:
     return bool(97 <= (byte | 0x20) <= 122)
 
@@ -256,7 +291,7 @@ def is_operator(code: Int) -> bool:
     return code in (0x2A, 0x2B, 0x2D, 0x2F, 0x3C, 0x3D, 0x3E)  # * + - / < = >
 
 
-@jit
+@leaf
 def skip_environment(data: _U8, at: Int, stop: Int) -> Int:
     """Where "{name}" or "{name*}" at data[at] ends, or `at` if it is not there."""
     if at >= stop or data[at] != 0x7B:
