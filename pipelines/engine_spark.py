@@ -100,6 +100,7 @@ class SparkEngine:
         self._own = session is None
         self.spark = session or make_session(workers, master)
         self._ship = spark_ship.Shipping(self.spark, _by_value) if _is_remote(self.spark) else None
+        self._found_cores = 0
 
     def run(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
         """Runs the ranks, one partition each."""
@@ -148,7 +149,12 @@ class SparkEngine:
         return self._ship.wrap(function) if self._ship else function
 
     def _cores(self) -> int:
-        """Cores of the workers that are there now."""
+        """Cores of the workers that are there now; those of one machine stay the same, and asking is two jobs."""
+        if self._ship or not self._found_cores:
+            self._found_cores = self._asked_cores()
+        return self._found_cores
+
+    def _asked_cores(self) -> int:
         from pyspark.sql import functions as f
 
         rows = self.spark.range(_ROWS_TO_COUNT_CORES).select(f.spark_partition_id().alias("p"))
@@ -168,7 +174,7 @@ class SparkEngine:
         """The answer, by shuffles."""
         from pyspark import sql
 
-        tools = Sql(sql.functions, sql.Window, self._wrap)
+        tools = Sql(sql.functions, sql.Window, self._wrap, sql.Observation)
         with scratch_beside(keys) as scratch:
             here = keys.at_hand(scratch)
             answer: Reduced = _translated(lambda: _REDUCES[stage.name](self._keys(here), stage.config, tools, scratch))

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.clusters import components
 from filters.minhash import similarity
 from filters.near import first_kept, jaccards
 from pipelines.decisions import decision_rows
@@ -35,8 +36,10 @@ class Sql:
     functions: Any
     Window: Any
     sent: Callable[[Callable[[Any], Any]], Callable[[Any], Any]]
+    Observation: Any
 
 
+FEW_EDGES = 1 << 21  # of 24 bytes each: the driver decides on them itself; on more, rounds of shuffles do
 _CHUNK = 1 << 14  # rows
 _RANK = ["priority", "minus_quality", "id", "key"]
 
@@ -44,18 +47,16 @@ _RANK = ["priority", "minus_quality", "id", "key"]
 def exact(frame: Any, _: ExactDedupStage, sql: Sql, _scratch: Path) -> Reduced:
     """See `dedup_decide.exact_decision`."""
     f, window = sql.functions, sql.Window
-    frame = frame.selectExpr("*", "-quality AS minus_quality")
-    left = frame.withColumn("n", f.row_number().over(window.partitionBy("id").orderBy("key")))
-    gone = left.where("n > 1").selectExpr("rank", "key", "id AS other", "'duplicate_id' AS reason")
-    left = left.where("n = 1")
+    again = f.row_number().over(window.partitionBy("id").orderBy("key")) > 1
+    fates = {"reason": f.when(again, "duplicate_id"), "other": f.when(again, f.col("id"))}
+    told = frame.selectExpr("*", "-quality AS minus_quality").withColumns(fates)
     for column, reason in (("content", "exact_duplicate"), ("url", "url_duplicate")):
-        best_first = window.partitionBy(column).orderBy(*_RANK)
-        ranked = left.withColumn("kept", f.first("id").over(best_first)).withColumn(
-            "n", f.row_number().over(best_first)
-        )
-        worse = ranked.where(f"n > 1 AND {column} IS NOT NULL")
-        gone = gone.union(worse.selectExpr("rank", "key", "kept AS other", f"'{reason}' AS reason"))
-        left = ranked.where(f"n = 1 OR {column} IS NULL").drop("kept")
+        stays = f.col("reason").isNull()
+        best_first = window.partitionBy(column, stays).orderBy(*_RANK)
+        again = stays & f.col(column).isNotNull() & (f.row_number().over(best_first) > 1)
+        fates = {"reason": f.lit(reason), "other": f.first("id").over(best_first)}
+        told = told.withColumns({name: f.when(again, to).otherwise(f.col(name)) for name, to in fates.items()})
+    gone = told.where("reason IS NOT NULL").select("rank", "key", "other", "reason")
     found = rows_of(gone.toArrow())
     rows = (row for *named, reason in found for row in exact_rows([tuple(named)], reason))
     return Reduced(decision_rows(rows))
@@ -77,7 +78,7 @@ class _Near:
 
     def __init__(self, frame: Any, config: MinhashDedupStage, sql: Sql, scratch: Path) -> None:
         self._config, self._f, self._window, self._scratch = config, sql.functions, sql.Window, scratch
-        self._sent = sql.sent
+        self._sent, self._observation = sql.sent, sql.Observation
         self._spark = frame.sparkSession
         held = frame.where("bands IS NOT NULL").selectExpr("*", "-quality AS minus_quality")
         told = ["rank", "key", "id", "template", "content"]
@@ -89,17 +90,21 @@ class _Near:
         """The answer."""
         f = self._f
         pairs, skipped = self._pairs()
-        scored = self._kept("scored", self._scored(pairs))
         alike = f.col("score") >= self._config.threshold
-        edges = scored.where(alike & ~f.col("sibling")).select("a", "b", "score")
-        fates = self._kept("fates", self._fates(edges))
-        gone = fates.where("keeper IS NOT NULL").join(self._numbers.select("n", "rank", "key"), "n")
-        named = gone.join(self._numbers.selectExpr("n AS keeper", "id AS kept"), "keeper")
-        told = rows_of(named.select("rank", "key", "kept", "score").toArrow())
-        decision = near_rows((r, k, i, round(s, DIGITS)) for r, k, i, s in told)
-        clusters = self._clusters(fates, self._siblings())
-        kinds = f.count_if(alike & ~f.col("sibling")), f.count_if(alike & f.col("sibling"))
-        [(compared, proven, masked)] = rows_of(scored.agg(f.count("*"), *kinds).toArrow())
+        edge = alike & ~f.col("sibling")
+        scored, (compared, proven, masked) = self._counted(
+            "scored", self._scored(pairs), f.count("*"), f.count_if(edge), f.count_if(alike & f.col("sibling"))
+        )
+        edges = scored.where(edge).select("a", "b", "score")
+        if proven <= FEW_EDGES:
+            fates = self._spark.createDataFrame(decide(edges.toArrow()))
+        else:
+            fates = self._kept("fates", self._fates(edges))
+        told = self._named(fates)
+        gone = told.filter(pc.is_valid(told["kept"]))
+        rows = rows_of(gone.select(["rank", "key", "kept", "score"]))
+        decision = near_rows((r, k, i, round(s, DIGITS)) for r, k, i, s in rows)
+        clusters = _clusters(told)
         near = clusters.filter(pc.equal(clusters["kind"], "near"))
         counts = {
             "pairs": compared,
@@ -114,7 +119,16 @@ class _Near:
     def _kept(self, name: str, frame: Any) -> Any:
         path = str(self._scratch / name)
         frame.write.parquet(path)
-        return self._spark.read.parquet(path)
+        return self._spark.read.schema(frame.schema).parquet(path)  # to look for the schema would be a job of its own
+
+    def _counted(self, name: str, frame: Any, *measures: Any) -> tuple[Any, list[int]]:
+        """As `_kept`, and what is counted of the rows while they are written: to count afterwards is two more jobs."""
+        watch = self._observation()
+        names = [f"m{number}" for number in range(len(measures))]
+        told = frame.observe(watch, *(m.alias(n) for m, n in zip(measures, names, strict=True)))
+        kept = self._kept(name, told)
+        found = watch.get
+        return kept, [found[n] or 0 for n in names]
 
     def _pairs(self) -> tuple[Any, int]:
         """(a, b), the better and the worse of each pair to compare; and how many pairs of hot bands are not."""
@@ -135,16 +149,15 @@ class _Near:
         rows = self._documents.select("n", "bands").mapInArrow(self._sent(banded), "n long, band int, bucket long")
         by_rank = self._window.partitionBy("band", "bucket").orderBy("n")
         placed = rows.withColumn("p", f.row_number().over(by_rank) - 1).withColumn("before", f.lag("n").over(by_rank))
-        several = self._kept("buckets", placed)
-        hubs = several.where(f.col("p") < max(cap, few)).selectExpr("band", "bucket", "n AS a", "p AS q")
         taken = f.when(f.col("p") <= cap, f.col("p")).otherwise(f.least(f.col("p"), f.lit(few)))
+        # of p better members, those behind the hubs are left out, but for the one before
+        behind = f.sum(f.when(f.col("p") > taken, f.col("p") - taken - 1))
+        several, [left_out] = self._counted("buckets", placed, behind)
+        hubs = several.where(f.col("p") < max(cap, few)).selectExpr("band", "bucket", "n AS a", "p AS q")
         joined = several.where("p > 0").join(hubs, ["band", "bucket"])
         with_hubs = joined.where(f.col("q") < taken).selectExpr("a", "n AS b")
         with_last = several.where("before IS NOT NULL").selectExpr("before AS a", "n AS b")
-        # of p better members, those behind the hubs are left out, but for the one before
-        behind = several.where(f.col("p") > taken).select(f.sum(f.col("p") - taken - 1))
-        left_out = behind.toArrow().column(0)[0].as_py()
-        return with_hubs.union(with_last).distinct(), left_out or 0
+        return with_hubs.union(with_last).distinct(), left_out
 
     def _scored(self, pairs: Any) -> Any:
         """(a, b, score, sibling) of each pair."""
@@ -168,7 +181,7 @@ class _Near:
         """(n, cluster, keeper, score) of each document that has an edge."""
         roots = self._components(edges)
         grouped = edges.join(roots.selectExpr("n AS a", "cluster"), "a").groupBy("cluster")
-        return grouped.applyInArrow(self._sent(decide_cluster), "n long, cluster long, keeper long, score double")
+        return grouped.applyInArrow(self._sent(decide), "n long, cluster long, keeper long, score double")
 
     def _components(self, edges: Any) -> Any:
         """(n, cluster): each document with an edge, and the best of its component.
@@ -185,8 +198,8 @@ class _Near:
             links = large.selectExpr("v AS u", "m AS v").where("u != v").distinct()
             small = links.withColumn("m", f.min("v").over(least))
             kept = small.selectExpr("v AS u", "m AS v").where("u != v").union(small.selectExpr("u", "m AS v"))
-            links = self._kept(f"links-{round_number:03d}", kept.distinct())
-            now = links.select(f.count("*"), f.sum(f.hash("u", "v").cast("long"))).toArrow().to_pylist()
+            digest = f.sum(f.hash("u", "v").cast("long"))
+            links, now = self._counted(f"links-{round_number:03d}", kept.distinct(), f.count("*"), digest)
             if now == told:
                 break
             told, round_number = now, round_number + 1
@@ -200,17 +213,18 @@ class _Near:
         several = told.withColumn("last", f.max("content").over(same)).where("first != last")
         return several.select("n", "cluster")
 
-    def _clusters(self, fates: Any, siblings: Any) -> pa.Table:
+    def _named(self, fates: Any) -> pa.Table:
+        """The members of clusters and of groups of siblings, with their ids; of those that go, rank and key too."""
         near = fates.selectExpr("'near' AS kind", "n", "cluster", "keeper", "score")
-        nothing = siblings.selectExpr("'sibling' AS kind", "n", "cluster", "CAST(NULL AS long) keeper", "NULL AS score")
-        told = near.union(nothing)
-        for column, name in (("n", "id"), ("cluster", "label"), ("keeper", "kept")):
-            named = self._numbers.selectExpr(f"n AS {column}", f"id AS {name}")
-            told = told.join(named, column, "left")
-        table = told.toArrow().sort_by([(c, "ascending") for c in ("kind", "cluster", "n")])
-        score = [None if s is None else round(s, DIGITS) for s in table["score"].to_pylist()]
-        columns = [*(table[c].combine_chunks() for c in ("id", "kind", "label", "kept")), pa.array(score, pa.float64())]
-        return pa.table(columns, schema=CLUSTERS)
+        nothing = "CAST(NULL AS long) keeper", "CAST(NULL AS double) score"
+        told = near.union(self._siblings().selectExpr("'sibling' AS kind", "n", "cluster", *nothing))
+        own = self._numbers.select("n", "id", "rank", "key")
+        told = told.join(own, "n", "left")
+        for column, name in (("cluster", "label"), ("keeper", "kept")):
+            told = told.join(self._numbers.selectExpr(f"n AS {column}", f"id AS {name}"), column, "left")
+        where = "CASE WHEN keeper IS NOT NULL THEN"
+        names = "kind", "n", "cluster", "score", "id", "label", "kept"
+        return told.selectExpr(*names, f"{where} rank END AS rank", f"{where} key END AS key").toArrow()
 
 
 def proven(first: list[bytes], second: list[bytes], slots: int, least: float) -> np.ndarray:
@@ -224,8 +238,16 @@ def proven(first: list[bytes], second: list[bytes], slots: int, least: float) ->
     return jaccards(values, ends, np.stack([np.arange(count), np.arange(count, 2 * count)], axis=1), least)
 
 
-def decide_cluster(table: pa.Table) -> pa.Table:
-    """The fates of the documents of one component, from its edges (a, b, score, cluster)."""
+def _clusters(told: pa.Table) -> pa.Table:
+    """`dedup_decide.CLUSTERS` of what is told of the members."""
+    table = told.sort_by([(c, "ascending") for c in ("kind", "cluster", "n")])
+    score = [None if s is None else round(s, DIGITS) for s in table["score"].to_pylist()]
+    columns = [*(table[c].combine_chunks() for c in ("id", "kind", "label", "kept")), pa.array(score, pa.float64())]
+    return pa.table(columns, schema=CLUSTERS)
+
+
+def decide(table: pa.Table) -> pa.Table:
+    """The fates of the documents of whole components, from their edges (a, b, score)."""
     edges = np.stack([table["a"].to_numpy(), table["b"].to_numpy()], axis=1)
     order = np.lexsort((edges[:, 0], edges[:, 1]))
     numbers, dense = np.unique(edges[order], return_inverse=True)
@@ -238,7 +260,7 @@ def decide_cluster(table: pa.Table) -> pa.Table:
     return pa.table(
         {
             "n": numbers,
-            "cluster": pa.array([table["cluster"][0].as_py()] * len(numbers), pa.int64()),
+            "cluster": numbers[components(dense, len(numbers))],
             "keeper": pa.array(numbers[np.maximum(keeper, 0)], mask=~gone),
             "score": pa.array(score, mask=~gone),
         }

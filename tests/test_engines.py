@@ -19,7 +19,7 @@ from faulty import Fails, Kills
 from small import build, digests, plan, text, write_input
 
 from filters.errors import MathcorpusError, UsageError
-from pipelines import java, reduces
+from pipelines import java, reduces, spark_dedup
 from pipelines.decisions import RANK
 from pipelines.engine import Engine, InlineEngine, decide, make_engine
 from pipelines.plan import make_plan
@@ -147,6 +147,7 @@ def documents() -> list[Document]:
     return docs
 
 
+@pytest.mark.parametrize("few", [spark_dedup.FEW_EDGES, 0])
 @pytest.mark.parametrize(
     ("name", "config"),
     [
@@ -158,8 +159,11 @@ def documents() -> list[Document]:
         ),
     ],
 )
-def test_spark_decides_as_the_oracle(name: str, config: Any, tmp_path: Path, make: Any) -> None:
-    """The shuffles of Spark end in the table that is computed in memory, and it removes something."""
+def test_spark_decides_as_the_oracle(
+    few: int, name: str, config: Any, tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shuffles of Spark end in the table that is computed in memory, on few edges and on more than are few."""
+    monkeypatch.setattr(spark_dedup, "FEW_EDGES", few)
     keys = reduces.REDUCTIONS[name].keys(documents(), config)
     dataset = save_table(tmp_path, "k", keys)
     stage = StageSpec(name, config)
@@ -171,6 +175,7 @@ def test_spark_decides_as_the_oracle(name: str, config: Any, tmp_path: Path, mak
     assert answer.decision.equals(expected.decision)
     assert answer.counts == expected.counts
     assert answer.clusters == expected.clusters
+    assert name == "exact_dedup" or expected.counts["edges"] > 0
 
 
 def test_the_order_of_keys_does_not_matter(tmp_path: Path) -> None:
