@@ -54,7 +54,7 @@ LOWER_CASE = np.uint64(0x2020202020202020)
 
 
 _ALWAYS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}  # nobody calls from C
-_WITHIN = {**_ALWAYS, "no_cpython_wrapper": True}  # an entry for Python is a quarter of the time that compilation takes
+_WITHIN = {**_ALWAYS, "no_cpython_wrapper": True}  # an entry for Python is a fifth of the time that compilation takes
 
 
 class _Collections(event.Listener):
