@@ -179,7 +179,7 @@ def judged() -> Gate:
 def rewarded(keep: int = 1, least: float | None = None) -> Gate:
     """The best `keep` of a question's solutions by the reward model, with a reward of at least `least`.
 
-    Solutions come best first, so these are the first that passed the gates before: one whose code fails is not the best.
+    Solutions come best first, so these are the first that passed the gates before: what does not run is not the best.
     """
     passed: Counter[str] = Counter()
 
