@@ -52,7 +52,7 @@ def test_every_planted_document_goes_for_its_reason(root: Path) -> None:
         ("minhash_dedup", "near_duplicate"),
         ("quality", "too_short"),
     ]
-    assert manifest["documents"] == {"read": 29, "kept": 24, "removed": 5}
+    assert manifest["documents"] == {"read": 29, "made": 0, "kept": 24, "removed": 5}
     for stage in manifest["stages"]:
         assert stage["in"] == stage["kept"] + sum(stage["removed"].values())
 
@@ -168,7 +168,7 @@ class Watches(InlineEngine):
 def test_a_lost_document_fails_the_build(root: Path) -> None:
     """A step that drops a document without saying so is found out, by stage and rank."""
     stages = [{"stage": "datatrove", "name": "thief", "filter": "test_build.Thief"}, *DEFAULT_STAGES]
-    with pytest.raises(AccountingError, match="stage 'thief', rank 0: 7 documents in, but 6 kept"):
+    with pytest.raises(AccountingError, match="stage 'thief', rank 0: 7 documents in \\+ 0 made, but 6 kept"):
         build(plan(root, stages=stages, path=["in/part-1.jsonl", "in/part-2.jsonl"]))
 
 
@@ -215,7 +215,7 @@ def test_repeated_ids_from_records_are_removed_with_a_reason(tmp_path: Path) -> 
     manifest = build(plan(tmp_path, ids="record", stages=[{"stage": "exact_dedup"}]))
 
     assert ledger(tmp_path) == [("exact_dedup", "duplicate_id")]
-    assert manifest["documents"] == {"read": 2, "kept": 1, "removed": 1}
+    assert manifest["documents"] == {"read": 2, "made": 0, "kept": 1, "removed": 1}
 
 
 def test_ids_from_records_survive_another_cut_into_files(tmp_path: Path) -> None:
