@@ -46,8 +46,18 @@ class _RankExecutor(LocalPipelineExecutor):
         self._run_for_rank(rank, local_rank=1)
 
 
+def _begin(environment: dict[str, str]) -> None:
+    """Runs in each worker first: the environment of the driver, and an end with it.
+
+    Otherwise a worker has the environment of the first that this process ever started, with the keys of then.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    _end_with_driver()
+
+
 def _end_with_driver() -> None:
-    """Kills this worker when the process that made it is gone, in mid-rank or waiting; runs in each worker first."""
+    """Kills this worker when the process that made it is gone, in mid-rank or waiting."""
     driver = multiprocessing.parent_process()
     assert driver is not None
 
@@ -95,7 +105,7 @@ class LocalEngine:
 
     def _run_once(self, task: Task, ranks: Sequence[int], progress: Progress) -> None:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(self.workers, self._context, _end_with_driver)
+            self._pool = ProcessPoolExecutor(self.workers, self._context, _begin, (dict(os.environ),))
         futures: list[Future[int]] = []
         try:
             futures += [self._pool.submit(_run_in_worker, task, r, self._logs.name) for r in ranks]

@@ -8,6 +8,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from datatrove.data import Document
+from datatrove.pipeline.filters.base_filter import BaseFilter
+
 from filters.errors import UsageError
 
 
@@ -86,3 +89,13 @@ class WritesOn:
                 file.write("line\n")
                 file.flush()
                 time.sleep(0.01)
+
+
+class HasKey(BaseFilter):
+    """Keeps documents where the environment has a key."""
+
+    name = "key"
+
+    def filter(self, doc: Document) -> bool:
+        """Whether it is there."""
+        return bool(os.environ["MATHCORPUS_TEST_KEY"])

@@ -245,3 +245,15 @@ def test_a_key_task_leaves_out_what_was_decided_before(tmp_path: Path) -> None:
     rows = {p["stages"][0]: orjson.loads((work / p["folder"] / "done.json").read_bytes())["keys"] for p in reduces}
 
     assert rows == {"exact_dedup": 27, "minhash_dedup": 26, "decontaminate": 1}
+
+
+def test_workers_have_the_environment_of_now(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A key that was exported after the first worker of this process was started."""
+    for name, value in (("first", ""), ("second", "given")):
+        monkeypatch.setenv("MATHCORPUS_TEST_KEY", value)
+        stages = [{"stage": "datatrove", "name": "key", "filter": "faulty.HasKey"}]
+        write_input(tmp_path)
+        with contextlib.closing(make_engine("local", 1)) as engine:
+            manifest = build(plan(tmp_path, name, stages), engine)
+        kept = manifest["documents"]["kept"]
+        assert (kept > 0) is bool(value)
