@@ -114,7 +114,7 @@ def _cost(manifest: dict[str, Any]) -> dict[str, Any]:
 
 def _verdict(documents: dict[str, int], checks: list[dict[str, Any]]) -> str:
     read, kept = documents["read"], documents["kept"]
-    share = f" ({percent(kept, read)})" if read else ""
+    share = f" ({percent(kept, read + documents['made'])})" if read else ""
     wrong = sum(not c["holds"] for c in checks)
     account = f"{wrong} of {len(checks)} checks do not hold" if wrong else "every document is accounted for"
     made = f", {documents['made']:,} made" if documents["made"] else ""
