@@ -17,6 +17,7 @@ from datatrove.data import Document
 
 from pipelines.model_access import Model
 from pipelines.score_step import AsksModel, as_text
+from pipelines.trace import MADE
 from pipelines.synth_rounds import ends, rounds_of, tools_of
 from synth import rounds as synth_rounds
 from synth.samples import Rejection, Sample
@@ -83,7 +84,7 @@ def as_document(sample: Sample, parent: Document) -> Document:
     row = {name: getattr(sample, name) for name in _BESIDE}
     about: dict[str, Any] = {
         "source": "synth",
-        "origin": f"synth:{sample.id}",
+        "origin": f"{MADE}{sample.id}",
         "parents": list(sample.parents),
         "language": sample.language,
         "synth": orjson.loads(orjson.dumps(row)),
@@ -95,6 +96,6 @@ def as_document(sample: Sample, parent: Document) -> Document:
 def _unread(rejection: Rejection, number: int, parent: Document) -> Document:
     """What could not be read as a sample, as a document that can be removed."""
     own = f"{rejection.request}#{number}"
-    about = {"source": "synth", "origin": f"synth:{own}", "parents": list(rejection.parents)}
+    about = {"source": "synth", "origin": f"{MADE}{own}", "parents": list(rejection.parents)}
     about |= {name: parent.metadata[name] for name in _INHERITED if parent.metadata.get(name)}
     return Document(text=rejection.raw, id=own, metadata=about)

@@ -18,6 +18,9 @@ _SHOWN_CHARS = 200
 _SCORES = ("language", "language_score", "math_score", "quality_score", "tokens")
 
 
+MADE = "synth:"  # origins of what a stage `synth` of this build made
+
+
 class Scan:
     """Answers as `Index` does, by reading whole datasets; shards are skipped by their statistics."""
 
@@ -67,12 +70,14 @@ def trace(build: Place, document: str) -> dict[str, Any]:
 def _life(row: dict[str, Any], manifest: dict[str, Any], evidence: list[dict[str, Any]]) -> dict[str, Any]:
     stage = row.get("stage")
     names = [s["name"] for s in manifest["stages"]]
-    passed = names if stage is None else names[: names.index(stage)]
+    begin = names.index("synth") if row["origin"].startswith(MADE) else 0  # where it was made, in this build
+    passed = names[begin : None if stage is None else names.index(stage)]
     return {
         "kept": stage is None,
         "origin": row["origin"],
         "url": row["url"],
         "source": row["source"],
+        "parents": row["parents"] or [],
         "scores": {c: row[c] for c in _SCORES if row[c] is not None},
         "passed": passed,
         "stage": stage,
@@ -92,7 +97,11 @@ def in_words(found: dict[str, Any]) -> str:
     """The trace as lines to read."""
     lines = [f"document {found['id']}"]
     for life in found["lives"]:
-        lines += [f"  read from    {life['origin']}" + (f"  ({life['url']})" if life["url"] else "")]
+        if life["origin"].startswith(MADE):
+            lines += ["  made here    by synth"]
+        else:
+            lines += [f"  read from    {life['origin']}" + (f"  ({life['url']})" if life["url"] else "")]
+        lines += [f"  made of      {parent}" for parent in life["parents"]]
         lines += [f"  is a         {life['source']} document"]
         lines += [f"  passed       {', '.join(life['passed']) or 'no stage'}"]
         lines += [f"  measured     {', '.join(f'{k} {v}' for k, v in life['scores'].items()) or 'nothing'}"]

@@ -11,6 +11,7 @@ from model_server import MODEL, Reply, model_server
 from small import build, digests, plan, text, write_rows
 
 from pipelines import dataset as ds
+from pipelines.trace import trace
 
 pytest.importorskip("aiohttp", reason="the llm extra is not installed")
 
@@ -65,6 +66,8 @@ def test_samples_follow_their_documents(tmp_path: Path) -> None:
         assert about["generation"]["prompt"].startswith("extract_blocks/en@")
         assert [gate["outcome"] for gate in about["gates"]] == ["pass"] * len(about["gates"])
         assert row["url"] is None
+        life = trace(tmp_path / "out", row["id"])["lives"][0]
+        assert (life["parents"], life["passed"]) == (row["parents"], ["synth"])
     told = [orjson.loads(row["evidence"])[0]["unused"] for row in rows(tmp_path / "out", "evidence")]
     assert sorted(reason for one in told for reason in one) == [
         "extract:nothing:none", "extract:request:loop", "extract:request:parse:unclosed",
