@@ -17,8 +17,8 @@ from datatrove.data import Document
 
 from pipelines.model_access import Model
 from pipelines.score_step import AsksModel, as_text
-from pipelines.trace import MADE
 from pipelines.synth_rounds import ends, rounds_of, tools_of
+from pipelines.trace import MADE
 from synth import rounds as synth_rounds
 from synth.samples import Rejection, Sample
 
