@@ -18,16 +18,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
-import zstandard
 
 from filters.errors import InputError
 from pipelines import model_access
 from pipelines.build import locked
 from pipelines.dataset import file_sha256
-from pipelines.files import commit_file, sweep, unfinished_file, write_json, writing
+from pipelines.files import sweep, write_json
 from pipelines.inputs import InputFile, digested, find_places, resolve, suffixes
 from pipelines.model_access import Model
 from pipelines.recipe_file import load_model_of
@@ -45,12 +44,12 @@ from synth.near_samples import NearSamples
 from synth.requests import Request, Usage
 from synth.rounds import Check, Counts, Round
 from synth.samples import Document, Sample, to_row
+from synth.whole_file import LEVEL, whole
 
 RECIPE, SAMPLES, STATUS, MANIFEST, ROUNDS = (
     "recipe.json", "samples.jsonl.zst", "status.json", "manifest.json", "rounds"
 )  # fmt: skip
 _TOLD_SECONDS = 1.0  # between two notes of how far it is
-_ZSTD_LEVEL = 3
 _SHOWN = 3  # lines of evidence that a rejected sample keeps
 
 Progress = Callable[[str, Summary], None]
@@ -161,26 +160,12 @@ class _Teller:
 def write_samples(rounds: Path, names: Iterable[str], target: Path) -> Counter[str]:
     """The accepted samples of rounds as one file (.jsonl or .jsonl.zst), whole or not there; how many of each round."""
     made: Counter[str] = Counter()
-    with writing(target.parent):
-        tmp = unfinished_file(target.parent, target.name)
-        with open_output(tmp, target.suffix) as out:
-            for name in names:
-                for sample in synth_rounds.accepted(rounds, name):
-                    out.write(to_row(sample) + b"\n")
-                    made[name] += 1
-        commit_file(tmp, target)
+    with whole(target, LEVEL if target.suffix == ".zst" else 0) as out:
+        for name in names:
+            for sample in synth_rounds.accepted(rounds, name):
+                out.write(to_row(sample) + b"\n")
+                made[name] += 1
     return made
-
-
-@contextmanager
-def open_output(path: Path, ending: str) -> Iterator[IO[bytes]]:
-    """A file of lines, compressed where its last name ends in .zst."""
-    with path.open("wb") as raw:
-        if ending != ".zst":
-            yield raw
-            return
-        with zstandard.ZstdCompressor(_ZSTD_LEVEL).stream_writer(raw, closefd=False) as packed:
-            yield packed
 
 
 def _contamination(recipe: SynthRecipe) -> Callable[[Sample], Finding]:

@@ -5,7 +5,6 @@ Nothing that depends on how a run went stands in them: no times, and no number o
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,10 +12,10 @@ from typing import Any
 
 import orjson
 
-from filters.errors import OutputError
 from synth.engine import Check, resolve
 from synth.journal import Journal
 from synth.requests import Outcome, Request
+from synth.whole_file import whole
 
 
 def write_outcomes(
@@ -24,22 +23,11 @@ def write_outcomes(
 ) -> Counter[str]:
     """Writes what came of each request; counts by failure, "" for answers. OutputError where it cannot be written."""
     counts: Counter[str] = Counter()
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as out:
-            for request in requests:
-                last, outcome = resolve(request, journal, check, resamples)
-                counts[outcome.failure] += 1
-                out.write(orjson.dumps(_line(last, outcome), option=orjson.OPT_APPEND_NEWLINE))
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        msg = f"{path}: {error.strerror or error}; make room for it, or name another place"
-        raise OutputError(msg) from error
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path, level=0) as out:
+        for request in requests:
+            last, outcome = resolve(request, journal, check, resamples)
+            counts[outcome.failure] += 1
+            out.write(orjson.dumps(_line(last, outcome), option=orjson.OPT_APPEND_NEWLINE))
     return counts
 
 
@@ -60,12 +48,3 @@ def _line(request: Request, outcome: Outcome) -> dict[str, Any]:
         "usage": outcome.usage,
         "failure": outcome.failure,
     }
-
-
-def _sync_folder(folder: Path) -> None:
-    """So that the new name is on the disk, too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

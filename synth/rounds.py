@@ -11,25 +11,23 @@ checked, and one that does not hold is an error of ours.
 from __future__ import annotations
 
 import io
-import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import orjson
 import zstandard
 
-from filters.errors import AccountingError, OutputError, UsageError
+from filters.errors import AccountingError, UsageError
 from synth.gates import Gates
 from synth.requests import Outcome, Request
 from synth.samples import Document, Rejection, Sample, from_row, rejection_from_row, to_row
 from synth.tasks.task import Task
+from synth.whole_file import whole
 
 ACCEPTED, REJECTED, COUNTS = "accepted.jsonl.zst", "rejected.jsonl.zst", "counts.json"
-_LEVEL = 3  # of zstd
 
 Check = Callable[[Request, Outcome], str]
 Ask = Callable[[Iterable[Request], Check], object]
@@ -117,7 +115,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _run(each: Round, items: Callable[[], Iterable[Any]], out: Path, ask: Ask, resolve: Resolve) -> Counts:
     task, counts, folder = each.task, Counts(), out / each.name
     ask((request for item in items() for request in task.plan(item)), task.check)
-    with _whole(folder / ACCEPTED) as kept, _whole(folder / REJECTED) as refused:
+    with whole(folder / ACCEPTED) as kept, whole(folder / REJECTED) as refused:
         for item in items():
             for result in _finished(task, item, resolve, counts):
                 sample, stopped = each.gates(result, item) if isinstance(result, Sample) else (result, None)
@@ -132,7 +130,7 @@ def _run(each: Round, items: Callable[[], Iterable[Any]], out: Path, ask: Ask, r
                     counts.accepted += 1
                 (refused if isinstance(sample, Rejection) else kept).write(to_row(sample) + b"\n")
     counts.check()
-    with _whole(folder / COUNTS, level=0) as file:
+    with whole(folder / COUNTS, level=0) as file:
         file.write(orjson.dumps(counts.plain(), option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n")
     return counts
 
@@ -179,26 +177,3 @@ def _check_chain(rounds: Sequence[Round]) -> None:
             msg = f"synthesis: round {each.name!r}: {problem}; earlier rounds are {', '.join(sorted(known)) or 'none'}"
             raise UsageError(msg)
         known.add(each.name)
-
-
-@contextmanager
-def _whole(path: Path, level: int = _LEVEL) -> Iterator[BinaryIO]:
-    """A file that is there whole or not at all; compressed unless the level is 0."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as raw:
-            if level:
-                with zstandard.ZstdCompressor(level).stream_writer(raw, closefd=False) as packed:
-                    yield packed
-            else:
-                yield raw
-            raw.flush()
-            os.fsync(raw.fileno())
-        part.replace(path)
-    except OSError as error:
-        msg = f"{path}: {error.strerror or error}; make room for it, or name another place"
-        raise OutputError(msg) from error
-    finally:
-        if part.exists():
-            part.unlink()
