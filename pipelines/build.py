@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -22,6 +23,9 @@ from pipelines.decisions import Artefact, save_decision
 from pipelines.engine import Engine
 from pipelines.files import sweep
 from pipelines.leases import held
+from pipelines.mix import FOLDER as MIXES
+from pipelines.mix import Mixing, are_there, withdraw_others
+from pipelines.mix_take import LEFT_OUT, MIX
 from pipelines.places import Place, Remote, contents, link_all, names_in, remove_all
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
@@ -65,7 +69,8 @@ class Build:
             self.events = Journal(self.plan, self.events, engine.name)
             with self.events, closing(engine):
                 results = self._passes(engine)
-                made = self._assemble(results, engine.name, time.perf_counter() - started)
+                mixes = self._mixes(engine)
+                made = self._assemble(results, mixes, engine.name, time.perf_counter() - started)
             return {**made, "fresh": True}
 
     def _passes(self, engine: Engine) -> list[dict[str, Any]]:
@@ -75,7 +80,8 @@ class Build:
         for one in self.plan.passes:
             root = self.plan.work / one.folder
             if not self.plan.is_done(one):
-                self._run_pass(engine, one, self._task(one, current, pending))
+                task = self._task(one, current, pending)
+                self._run_pass(engine, one, task, partial(self._close, engine, one, task))
             done = orjson.loads((root / "done.json").read_bytes())
             if one.kind == "reduce":
                 [stage] = one.stages
@@ -84,6 +90,12 @@ class Build:
                 current, pending = ds.Dataset.load(root / "kept"), {}
                 results.append({"pass": one.folder, **done})
         return results
+
+    def _mixes(self, engine: Engine) -> dict[str, dict[str, Any]]:
+        if not self.plan.mixes:
+            return {}
+        corpus = ds.Dataset.load(self.plan.work / self.plan.passes[-1].folder / "kept")
+        return Mixing(self.plan, corpus, engine, partial(self._run_pass, engine), self.memory_mb).make()
 
     def _task(self, one: Pass, current: ds.Dataset | None, pending: Pending) -> Task:
         out = self.plan.work / one.folder
@@ -103,7 +115,9 @@ class Build:
         _, reduced = pending.get(stage.name, (stage, None))
         return StageSpec(stage.name, stage.config, artefact, reduced)
 
-    def _run_pass(self, engine: Engine, one: Pass, task: Task) -> None:
+    def _run_pass(
+        self, engine: Engine, one: Pass, task: Task, close: Callable[[list[dict[str, Any]]], dict[str, Any]]
+    ) -> None:
         self.check()
         started = time.perf_counter()
         missing = missing_ranks(task)
@@ -114,9 +128,7 @@ class Build:
             msg = f"{task.out}: the engine {engine.name} left ranks {left} undone"
             raise AccountingError(msg)
         reports = [orjson.loads(c) for c in contents([marker(task.out, r) for r in range(task.ranks)])]
-        extra = (
-            self._close_reduce(engine, one, task, reports) if one.kind == "reduce" else close_map(task, one, reports)
-        )
+        extra = close(reports)
         files = [task.out / "cost" / marker(task.out, r).name for r in range(task.ranks)]
         costs = [orjson.loads(c) for c in contents(files)]
         done = {**extra, "cost": merge_costs(costs, time.perf_counter() - started)}
@@ -124,6 +136,10 @@ class Build:
             ds.write_bytes(self.plan.work / "stages" / stage.key[:KEY_CHARS], stage.key.encode())
         ds.write_json(task.out / "done.json", done)
         self.events.finished(one, done)
+
+    def _close(self, engine: Engine, one: Pass, task: Task, reports: list[dict[str, Any]]) -> dict[str, Any]:
+        close = partial(self._close_reduce, engine) if one.kind == "reduce" else close_map
+        return close(one, task, reports)
 
     def _close_reduce(self, engine: Engine, one: Pass, task: Task, reports: list[dict[str, Any]]) -> dict[str, Any]:
         assert isinstance(task, KeyTask)
@@ -136,10 +152,13 @@ class Build:
             save_table(task.out / CLUSTERS, one.key, answer.clusters)
         return {"keys": found.rows, "decided": answer.decision.num_rows, **answer.counts}
 
-    def _assemble(self, results: list[dict[str, Any]], engine: str, seconds: float) -> dict[str, Any]:
+    def _assemble(
+        self, results: list[dict[str, Any]], mixes: dict[str, dict[str, Any]], engine: str, seconds: float
+    ) -> dict[str, Any]:
         self.check()
         totals, out = check_accounts(results), self.plan.out
         withdraw(out)
+        withdraw_others(self.plan)
         datasets = self._publish(results)
         if totals["read"] + totals["made"] != datasets["corpus"].rows + datasets["ledger"].rows:
             msg = (
@@ -167,6 +186,7 @@ class Build:
             "left_out": list(self.plan.left_out),
             "unread_files": {"count": len(self.plan.unread), "first": list(self.plan.unread[:SHOWN_UNREAD])},
             "passes": [self._pass_entry(p) for p in self.plan.passes],
+            "mixes": {name: {**made, "dataset": self._publish_mix(name)} for name, made in mixes.items()},
             "versions": versions(),
         }
         write_index(out)
@@ -186,6 +206,13 @@ class Build:
             datasets[CLUSTERS] = publish(self.plan, CLUSTERS, CLUSTERS, found, dedup_decide.CLUSTERS)
         return datasets
 
+    def _publish_mix(self, name: str) -> dict[str, Any]:
+        [planned] = [m for m in self.plan.mixes if m.config.name == name]
+        folders = [planned.taking.folder]
+        made = publish(self.plan, f"{MIXES}/{name}", "taken", folders, MIX)
+        publish(self.plan, f"{MIXES}/{name}/left_out", "left_out", folders, LEFT_OUT)
+        return {"rows": made.rows, "digest": made.digest, "content": made.content}
+
     def _pass_entry(self, one: Pass) -> dict[str, Any]:
         done = orjson.loads((self.plan.work / one.folder / "done.json").read_bytes())
         return {
@@ -200,7 +227,7 @@ def finished(plan: Plan) -> dict[str, Any] | None:
     """The manifest of the build, if it is this one and its datasets are there."""
     try:
         found = ds.read_build(plan.out)
-        whole = all(ds.Dataset.load(plan.out / name).is_there() for name in (*PUBLIC, EVIDENCE))
+        whole = all(ds.Dataset.load(plan.out / name).is_there() for name in (*PUBLIC, EVIDENCE)) and are_there(plan)
     except InputError:
         return None
     return found if whole and found["key"] == plan.key else None
@@ -237,7 +264,7 @@ def locked(out: Place) -> Iterator[Callable[[], None]]:
         os.close(handle)
 
 
-def close_map(task: Task, one: Pass, reports: list[dict[str, Any]]) -> dict[str, Any]:
+def close_map(one: Pass, task: Task, reports: list[dict[str, Any]]) -> dict[str, Any]:
     """Writes the manifests of a pass; its counts, stage by stage."""
     for kind, schema in KINDS.items():
         shards = tuple(ds.Shard(**r["shards"][kind]) for r in reports)

@@ -192,6 +192,7 @@ def plan(
                 "bytes": size,
                 "ranks": len(made.groups),
                 "stages": stages,
+                "mixes": [{"name": m.config.name, "key": m.key, "state": state} for m, state in made.mix_states()],
                 **({"estimate": found} if found else {}),
             }
         )
@@ -204,6 +205,8 @@ def plan(
         click.echo(f"  {len(made.unread)} files are taken by no source: {', '.join(made.unread[:3])}, …")
     for stage, state in states:
         click.echo(f"  {state:7} {stage.name:16} {stage.key[:16]}")
+    for mix, state in made.mix_states():
+        click.echo(f"  {state:7} {f'mix {mix.config.name}':16} {mix.key[:16]}")
     if found:
         from pipelines.plan_estimate import in_words
 

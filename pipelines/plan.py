@@ -14,6 +14,7 @@ from pipelines import keys
 from pipelines.inputs import InputFile, file_digest, group_files, inventory, unread_files
 from pipelines.places import Place, names_in
 from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
+from pipelines.recipe_mix import MIX_VERSION, Mix
 from pipelines.recipe_synth import AsksStage
 from pipelines.reduces import REDUCTIONS
 from pipelines.stage import INGEST
@@ -50,6 +51,25 @@ class Pass:
 
 
 @dataclass(frozen=True)
+class PlannedMix:
+    """A mix, its seed, and its key, which holds those of the stages before it."""
+
+    config: Mix
+    seed: int
+    key: str
+
+    @property
+    def counting(self) -> Pass:
+        """The task that counts what is there."""
+        return Pass("mix-count", (PlannedStage(self.config.name, self.key),))
+
+    @property
+    def taking(self) -> Pass:
+        """The task that takes documents."""
+        return Pass("mix", (PlannedStage(self.config.name, self.key),))
+
+
+@dataclass(frozen=True)
 class Plan:
     """A recipe, resolved: its input, its passes, and where they are."""
 
@@ -65,7 +85,17 @@ class Plan:
     @property
     def key(self) -> str:
         """Key of the whole build."""
-        return keys.digest([p.key for p in self.passes])
+        return keys.digest([*(p.key for p in self.passes), *(m.key for m in self.mixes)])
+
+    @property
+    def mixes(self) -> tuple[PlannedMix, ...]:
+        """The mixes that are made of the corpus."""
+        planned = []
+        for config in self.recipe.mixes:
+            seed = self.recipe.seed if config.seed is None else config.seed
+            parts = {"corpus": self.passes[-1].key, "mix": config.model_dump(mode="json"), "version": MIX_VERSION}
+            planned.append(PlannedMix(config, seed, keys.digest({**parts, "seed": seed})))
+        return tuple(planned)
 
     @property
     def work(self) -> Place:
@@ -91,6 +121,10 @@ class Plan:
                 seen = stage.key[:KEY_CHARS] in known
                 state[stage.name] = (stage, "reused" if done else "again" if seen else "run")
         return list(state.values())
+
+    def mix_states(self) -> list[tuple[PlannedMix, str]]:
+        """(mix, `reused` | `run`) in the order of the recipe."""
+        return [(mix, "reused" if self.is_done(mix.taking) else "run") for mix in self.mixes]
 
 
 def make_plan(recipe: Recipe, base: Place, out: Place) -> Plan:

@@ -84,7 +84,7 @@ def take_sample(plan: Plan, share: float, folder: Path) -> Sample:
             raise UsageError(msg)
         factors[source.name] = pick.units / pick.units_taken
         sources.append(source.model_copy(update={"path": str(root)}))
-    recipe = plan.recipe.model_copy(update={"sources": sources})
+    recipe = plan.recipe.model_copy(update={"sources": sources, "mixes": []})
     return Sample(make_plan(recipe, plan.base, folder / "out"), factors)
 
 

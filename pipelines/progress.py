@@ -60,8 +60,14 @@ class Bars(Events):
         if self.quiet:
             return
         cost = done["cost"]["stages_cpu_s"]
+        if one.kind.startswith("mix"):
+            from pipelines.mix import in_words  # numba, which --help need not wait for
+
+            if "figures" in done:
+                click.echo(in_words(done["figures"]), err=True)
+            return
         if one.kind == "reduce":
-            from pipelines.reduces import REDUCTIONS  # numba, which --help need not wait for
+            from pipelines.reduces import REDUCTIONS  # as above
 
             name = one.stages[0].name
             click.echo(f"{name:16} {REDUCTIONS[name].told.format(done['keys'], done['decided'])}", err=True)

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 
 from pipelines.recipe_base import Model
 from pipelines.recipe_base import StageModel as _Stage
+from pipelines.recipe_mix import Mix, check_mixes
 from pipelines.recipe_synth import ScoreStage, SynthStage
 
 MEGABYTE = 1_000_000
@@ -339,6 +340,7 @@ class Recipe(Model):
     )
     sources: list[Source] = Field(min_length=1, description="what to read")
     stages: list[Stage] = Field(min_length=1, description="what to do, in this order")
+    mixes: list[Mix] = Field(default_factory=list, description="mixes of the corpus to make, each in mixes/NAME")
 
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
@@ -355,4 +357,5 @@ class Recipe(Model):
         if html and stages[0] != "extract":
             msg = f"source {html[0]!r} holds HTML, so the first stage must be extract"
             raise ValueError(msg)
+        check_mixes(self.mixes, stages)
         return self

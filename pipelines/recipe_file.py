@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar, get_args
 
 import yaml
@@ -159,8 +159,16 @@ def _allowed(loc: tuple[int | str, ...], kind: type[Model]) -> list[str]:
     within = kind
     for part in loc[:-1]:
         inner = within.model_fields[part].annotation if part in within.model_fields else None
-        within = next((m for m in (inner, *get_args(inner)) if isinstance(m, type) and issubclass(m, Model)), within)
+        within = next(_models(inner), within)
     return sorted(within.model_fields)
+
+
+def _models(kind: Any) -> Iterator[type[Model]]:
+    """The models that an annotation holds, at whatever depth."""
+    if isinstance(kind, type) and issubclass(kind, Model):
+        yield kind
+    for inner in get_args(kind):
+        yield from _models(inner)
 
 
 def _listed(model: type[Model]) -> str:

@@ -33,7 +33,8 @@ class Journal(Events):
     def __init__(self, plan: Plan, events: Events, engine: str) -> None:
         self._path, self._events = plan.work / FILE, events
         about = {"name": plan.recipe.name, "engine": engine, "host": socket.gethostname(), "pid": os.getpid()}
-        passes = [{"folder": p.folder, "stages": [s.name for s in p.stages], "kind": p.kind} for p in plan.passes]
+        tasks = [*plan.passes, *(p for mix in plan.mixes for p in (mix.counting, mix.taking))]
+        passes = [{"folder": p.folder, "stages": [s.name for s in p.stages], "kind": p.kind} for p in tasks]
         self._told: dict[str, Any] = {**about, "started": time.time(), "passes": passes, "failed": None, "ended": None}
 
     def __enter__(self) -> None:
@@ -120,7 +121,8 @@ def in_words(found: dict[str, Any]) -> str:
         rate = f"{one['per_minute']:.1f} a minute" if one["per_minute"] else ""
         left = f"{one['left_s'] / _MINUTE:.0f} min left" if one["state"] == "begun" and one["left_s"] else ""
         told = ", ".join(filter(None, (ranks, rate, left)))
-        lines.append(f"  {one['state']:8} {' + '.join(one['stages'])}{': ' if told else ''}{told}")
+        kind = f"{one['kind']} " if one["kind"].startswith("mix") else ""
+        lines.append(f"  {one['state']:8} {kind}{' + '.join(one['stages'])}{': ' if told else ''}{told}")
     if found["state"] == "failed":
         lines.append(f"  failed   {found['failed']}")
     elif found["state"] == "stopped":
