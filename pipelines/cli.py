@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from filters.errors import MathcorpusError, UsageError
+from pipelines.cli_audit import audit
 from pipelines.cli_benchmarks import benchmarks
 from pipelines.cli_decontaminate import decontaminate
 from pipelines.cli_dedup import dedup
@@ -51,6 +52,7 @@ def main() -> None:
     """
 
 
+main.add_command(audit)
 main.add_command(benchmarks)
 main.add_command(decontaminate)
 main.add_command(dedup)
