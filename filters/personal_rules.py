@@ -42,6 +42,7 @@ _SPOKEN_TOP = frozenset(b"com org net edu gov".split())  # of addresses that are
 # RFC 2606 and RFC 6761, and what manuals put where the reader's own name belongs
 _NOBODYS = re.compile(
     rb"(?i)(?:^|\.)(?:example\.[a-z]+(?:\.[a-z]+)?|(?:your|my)?-?(?:domain|company|site|host|server)\.[a-z]+"
+    rb"|(?:foo|bar|baz|qux|acme|nowhere|someplace|somewhere)\.(?:com|org|net)|openssh\.com"  # names of algorithms
     rb"|[a-z]*\.?(?:example|test|invalid|localhost|local|lan))$"
 )
 
@@ -59,10 +60,12 @@ _LOGIN_AFTER = re.compile(rb":[A-Za-z0-9~/$.]|/[A-Za-z0-9~]")
 def email_at(data: memoryview, begin: int, end: int, place: int) -> Span | None:
     """The e-mail address around the `@` (or the full-width one) at a place."""
     width = 1 if data[place] == 0x40 else 3
+    domain = _DOMAIN.match(data, place + width, end)
+    if not domain or domain[2].lower() not in _TOP:  # most by far: no other pattern is tried
+        return None
     before = bytes(data[max(begin, place - LOOK) : place])
     local = _LOCAL.search(before)
-    domain = _DOMAIN.match(data, place + width, end)
-    if not local or not domain or domain[2].lower() not in _TOP:
+    if not local:
         return None
     start, stop = place - len(local[0]), domain.end()
     ahead, after = before[: local.start()], bytes(data[stop : min(end, stop + 2)])
@@ -116,7 +119,8 @@ def _either(words: str) -> bytes:
 _GAP = rb"(?:[ .\-]|\xc2\xa0|\xe2\x80\x91)"  # between groups: also the space and the hyphen that do not break
 _DIGITS = re.compile(rb"[0-9]+")
 _TIED_BEFORE = re.compile(rb"[A-Za-z0-9_.$^\\{}*/=<>~%#&,)\]\-]$")
-_ROW_BEFORE = re.compile(rb"[0-9)\]}] [+\-]?$")  # a number of a row of numbers
+_OPERATOR_BEFORE = re.compile(rb"[=<>*/+\-]\s\(?\+\(?$")
+_ROW_BEFORE = re.compile(rb"[0-9)\]}] \-?$")  # a number of a row of numbers
 _TIED_AFTER = re.compile(rb"[A-Za-z0-9_%^*=$\\@}]|[.,:/\-+(][0-9]| ?[+*/=^<>][ 0-9]|-[0-9]")
 _EXTENSION = re.compile(
     rb"(?i)(?:[ ,]{0,2}(?:ext\.?|extension|x)[ .:]?|[ ]?(?:" + _either("转 分机") + rb")[ ]?)[0-9]{1,6}(?![0-9])"
@@ -128,11 +132,12 @@ _TOLD = re.compile(
     + _either("号码 号 是 为 ： （ ） 、")
     + rb")*$"
 )
-_COUNTRY_CODE = re.compile(
-    rb"1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|2[1-689][0-9]|3[578][0-9]|42[0-9]|5[09][0-9]|6[7-9][0-9]"
-    rb"|8[05789][0-9]|9[679][0-9]"
+_COUNTRY_CODE = re.compile(  # ITU-T E.164
+    rb"1|7|2(?:[07]|1[12368]|[2-4][0-9]|5[0-8]|6[0-9]|9[01789])|3(?:[0-469]|5[0-9]|7[0-8]|8[0-35-79])|4(?:[013-9]|2[013])"
+    rb"|5(?:[1-8]|0[0-9]|9[0-9])|6(?:[0-6]|7[02-9]|8[0-9]|9[0-2])|8(?:[1246]|5[02356]|8[06])|9(?:[0-58]|6[0-8]|7[0-7]|9[2-8])"
 )
 _PLUS = re.compile(rb"[0-9]{1,3}(?:[0-9]{7,12}|(?:\)?(?:" + _GAP + rb"|/)?\(?0?\)?[0-9]{1,8}\)?){1,6})(?![0-9])")
+_CODE_BRACED = re.compile(rb"[0-9]{1,3}\)")
 _GROUPED = re.compile(rb"00[1-9][0-9]{0,2}(?:(?:" + _GAP + rb"|/)\(?[0-9]{2,8}\)?){2,6}(?![0-9])")
 _SHAPES = (  # telling by themselves
     re.compile(rb"(?:1[ .\-])?[2-9][0-9]{2}([.\-])[2-9][0-9]{2}\1[0-9]{4}(?![0-9])"),
@@ -154,25 +159,27 @@ _OPENED = re.compile(rb"\(?\+?\(?$")
 def telephone_at(data: memoryview, begin: int, end: int, place: int) -> Span | None:
     """The telephone number of which the first digit stands at a place, with its `+` and brackets."""
     before = bytes(data[max(begin, place - CONTEXT) : place])
-    opened = _OPENED.search(before)
+    opened = _OPENED.search(before[-3:])
     lead = opened[0] if opened else b""
-    ahead = before[: len(before) - len(lead)]
-    told = _TOLD.search(ahead)
-    if not told and (_TIED_BEFORE.search(ahead) or (not lead and _ROW_BEFORE.search(ahead))):
+    shapes = _shapes_at(data, end, place, lead)
+    if not shapes:
         return None
-    for found, sure in _shapes_at(data, end, place, lead):
+    ahead = before[: len(before) - len(lead)]
+    told = _TOLD.search(ahead) is not None
+    tied = _TIED_BEFORE.search(ahead) or (_OPERATOR_BEFORE if b"+" in lead else _ROW_BEFORE).search(ahead + lead)
+    for found, sure in shapes:
         extension = _EXTENSION.match(data, found, end)
         stop = extension.end() if extension else found
-        if (told or sure) and not _TIED_AFTER.match(data, stop, end):
-            start = place - len(lead)
-            return _balanced(data, start, stop)
+        if (told or (sure and not tied)) and not _TIED_AFTER.match(data, stop, end):
+            return _balanced(data, place - len(lead), stop)
     return None
 
 
 def _shapes_at(data: memoryview, end: int, place: int, lead: bytes) -> list[tuple[int, bool]]:
     """(where it ends, whether the shape is telling) of all that may begin at a place, the most telling first."""
     found: list[tuple[int, bool]] = []
-    if b"+" in lead and (match := _PLUS.match(data, place, end)):
+    plus = b"+" in lead and (not lead.endswith(b"+(") or _CODE_BRACED.match(data, place, end))
+    if plus and (match := _PLUS.match(data, place, end)):
         found += [(place + stop, True) for stop in _ends(match[0]) if _international(match[0][:stop])]
     if match := _GROUPED.match(data, place, end):
         found += [(place + stop, True) for stop in _ends(match[0]) if _international(match[0][2:stop])]
@@ -217,7 +224,7 @@ _IPV4 = re.compile(rb"(?:" + _OCTET + rb"\.){3}" + _OCTET + rb"(?![0-9A-Za-z_]|\
 _IPV6 = re.compile(rb"[23][0-9a-fA-F]{3}:[0-9a-fA-F:]{2,34}(?![0-9A-Za-z_:])")
 _TIED_TO = re.compile(rb"(?:[A-Za-z0-9_.\\^{]|[A-Za-z_]-)$")
 _ADDRESS_BEFORE = re.compile(
-    rb"(?i)(?:(?<![a-z])ip|ipv[46]|address|host|server|ping|dns|whois|" + _either("地址 服务器") + rb")[^0-9\n]{0,12}$"
+    rb"(?i)(?:(?<![a-z])ip(?:v4)?(?![a-z])|ip address|" + _either("地址") + rb")[^0-9\n]{0,12}$"
 )
 _VERSION_BEFORE = re.compile(
     rb"(?i)(?:(?<![a-z])v|version|ver|release|rev|build|[a-z0-9]/|sections?|chapter|sec|theorem|lemma|definition"
@@ -225,7 +232,8 @@ _VERSION_BEFORE = re.compile(
     + _either("§ 版本 第 章 节")
     + rb")[ .:(]{0,2}$"
 )
-_SECTION_MOST = 32  # numbers of sections and versions are smaller than one of the four of most addresses
+_SECTION_MOST = 32  # one of the last three numbers of most addresses is larger, none of most sections
+_RELEASE_MOST = 10  # one of the first two is larger, none of the versions of most programs
 
 
 def ip_at(data: memoryview, begin: int, end: int, place: int) -> Span | None:
@@ -239,8 +247,11 @@ def ip_at(data: memoryview, begin: int, end: int, place: int) -> Span | None:
     match = _IPV4.match(data, place, end)
     if not match or not _is_public(match[0]) or _VERSION_BEFORE.search(before):
         return None
-    small = max(map(int, match[0].split(b"."))) < _SECTION_MOST
-    return None if small and not _ADDRESS_BEFORE.search(before) else (place, match.end())
+    numbers = [int(number) for number in match[0].split(b".")]
+    small = max(numbers[1:]) < _SECTION_MOST or max(numbers[:2]) < _RELEASE_MOST
+    after = bytes(data[match.end() : min(end, match.end() + 2)])
+    row = _ROW_BEFORE.search(before) and after[:1] == b" " and after[1:].isdigit()  # numbers of a drawing
+    return None if (small or row) and not _ADDRESS_BEFORE.search(before) else (place, match.end())
 
 
 def _is_public(text: bytes) -> bool:
