@@ -42,7 +42,7 @@ def test_the_figures_say_what_was_built(found: dict[str, Any], build: Path) -> N
 
     assert list(found) == [
         "verdict", "build", "funnel", "composition", "removed", "histograms", "duplicates", "contamination", "samples",
-        "cost",
+        "cost", "documents",
     ]  # fmt: skip
     assert found["verdict"] == "9 documents read, 3 kept (33 %), 6 removed; every document is accounted for."
     assert found["build"] == {
@@ -104,68 +104,107 @@ def test_a_build_whose_ledger_lacks_a_row_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_the_composition_counts_documents_tokens_and_characters(found: dict[str, Any]) -> None:
-    """By source, language, both, host and licence; what is not given is null."""
+    """By source, language, both, host and licence, with documents of each; what is not given is null."""
     big = 1 << 21
 
     assert found["composition"] == {
         "total": {"documents": 3, "tokens": 3 + big, "characters": 9},
         "by_source": [
-            {"source": "web", "documents": 2, "tokens": 3, "characters": 8},
-            {"source": "book", "documents": 1, "tokens": big, "characters": 1},
+            {"source": "web", "documents": 2, "tokens": 3, "characters": 8, "shown": ["k1", "k2"]},
+            {"source": "book", "documents": 1, "tokens": big, "characters": 1, "shown": ["k3"]},
         ],
         "by_language": [
-            {"language": "en", "documents": 2, "tokens": 3, "characters": 8},
-            {"language": "zh", "documents": 1, "tokens": big, "characters": 1},
+            {"language": "en", "documents": 2, "tokens": 3, "characters": 8, "shown": ["k1", "k2"]},
+            {"language": "zh", "documents": 1, "tokens": big, "characters": 1, "shown": ["k3"]},
         ],
         "by_source_language": [
-            {"source": "web", "language": "en", "documents": 2, "tokens": 3, "characters": 8},
-            {"source": "book", "language": "zh", "documents": 1, "tokens": big, "characters": 1},
+            {"source": "web", "language": "en", "documents": 2, "tokens": 3, "characters": 8, "shown": ["k1", "k2"]},
+            {"source": "book", "language": "zh", "documents": 1, "tokens": big, "characters": 1, "shown": ["k3"]},
         ],
         "by_host": [
-            {"host": "a.org", "documents": 1, "tokens": 2, "characters": 5},
-            {"host": "b.org", "documents": 1, "tokens": 1, "characters": 3},
+            {"host": "a.org", "documents": 1, "tokens": 2, "characters": 5, "shown": ["k1"]},
+            {"host": "b.org", "documents": 1, "tokens": 1, "characters": 3, "shown": ["k2"]},
         ],
         "other_hosts": {"hosts": 0, "documents": 0, "tokens": 0, "characters": 0},
         "by_licence": [
-            {"licence": None, "documents": 2, "tokens": 3, "characters": 8},
-            {"licence": "CC0", "documents": 1, "tokens": big, "characters": 1},
+            {"licence": None, "documents": 2, "tokens": 3, "characters": 8, "shown": ["k1", "k2"]},
+            {"licence": "CC0", "documents": 1, "tokens": big, "characters": 1, "shown": ["k3"]},
         ],
     }
 
 
-def test_removed_documents_stand_with_their_reason_and_evidence(found: dict[str, Any]) -> None:
-    """Most documents first, then by stage; the evidence of a sample is parsed."""
-    first, *others = found["removed"]
-
-    assert first == {
-        "stage": "minhash_dedup",
-        "reason": "near_duplicate",
-        "documents": 2,
-        "samples": [
-            {"id": "r4", "origin": "o/r4", "url": None, "score": 0.9, "text": "one β",
-             "evidence": [{"kept": "k1", "similarity": 0.9}]},
-            {"id": "r5", "origin": "o/r5", "url": None, "score": 0.8, "text": "Tom",
-             "evidence": [{"kept": "r6", "similarity": 0.8}]},
-        ],
-    }  # fmt: skip
-    assert [(r["stage"], r["reason"], [s["id"] for s in r["samples"]]) for r in others] == [
-        ("decontaminate", "contaminated:gsm8k", ["r6"]),
-        ("exact_dedup", "exact_duplicate", ["r3"]),
-        ("language", "language:fr", ["r1"]),
-        ("quality", "too_short", ["r2"]),
+def test_reasons_name_the_documents_that_stand_for_them(found: dict[str, Any]) -> None:
+    """Most documents first, then by stage."""
+    assert found["removed"] == [
+        {"stage": "minhash_dedup", "reason": "near_duplicate", "documents": 2, "shown": ["r4", "r5"]},
+        {"stage": "decontaminate", "reason": "contaminated:gsm8k", "documents": 1, "shown": ["r6"]},
+        {"stage": "exact_dedup", "reason": "exact_duplicate", "documents": 1, "shown": ["r3"]},
+        {"stage": "language", "reason": "language:fr", "documents": 1, "shown": ["r1"]},
+        {"stage": "quality", "reason": "too_short", "documents": 1, "shown": ["r2"]},
     ]
-    assert others[3]["samples"][0]["evidence"] == [{"rule": "too_short", "value": 1, "limit": 40}]
+
+
+def test_documents_behind_the_figures_stand_once_with_their_fate(found: dict[str, Any]) -> None:
+    """Whatever names one, its text is in the report once; a removed one has its reason and its evidence."""
+    documents = found["documents"]
+
+    assert list(documents) == ["k1", "k2", "k3", "r1", "r2", "r3", "r4", "r5", "r6"]
+    assert documents["k3"] == {
+        "id": "k3", "url": None, "origin": "o/k3", "source": "book", "language": "zh", "licence": "CC0",
+        "math_score": None, "quality_score": None, "language_score": None, "tokens": 1 << 21, "text": "三",
+        "kept": True, "removed": [],
+    }  # fmt: skip
+    assert (documents["r2"]["kept"], documents["r2"]["removed"]) == (
+        False,
+        [{"stage": "quality", "reason": "too_short", "score": 1.0,
+          "evidence": [{"rule": "too_short", "value": 1, "limit": 40}]}],
+    )  # fmt: skip
+    assert documents["r5"]["removed"][0]["evidence"] == [{"kept": "r6", "similarity": 0.8}]
+
+
+def test_an_id_that_came_twice_is_kept_and_removed(tmp_path: Path) -> None:
+    """Its entry says both, and its text is that of the corpus."""
+    again = doc("k1", "again", stage="exact_dedup", reason="duplicate_id", score=1.0)
+    one = figures(write_build(tmp_path, [doc("k1", "first"), again]))["documents"]["k1"]
+
+    assert (one["text"], one["kept"], one["removed"]) == (
+        "first",
+        True,
+        [{"stage": "exact_dedup", "reason": "duplicate_id", "score": 1.0, "evidence": []}],
+    )
 
 
 def test_histograms_count_each_score_where_there_is_one(found: dict[str, Any]) -> None:
     """0.35, which float32 stores as less, is in the bin from 0.35; what is beyond the last edge is in the last bin."""
     shares = [n / 20 for n in range(21)]
+    found = {name: {part: h[part] for part in ("edges", "kept", "removed")} for name, h in found["histograms"].items()}
 
-    assert found["histograms"] == {
+    assert found == {
         "math_score": {"edges": shares, "kept": at({7: 1}), "removed": at({})},
         "quality_score": {"edges": shares, "kept": at({10: 1}), "removed": at({})},
         "language_score": {"edges": shares, "kept": at({19: 1}), "removed": at({16: 1})},
         "tokens": {"edges": [2.0**n for n in range(21)], "kept": at({0: 1, 1: 1, 19: 1}), "removed": at({})},
+    }
+
+
+def test_bins_of_histograms_name_their_documents(found: dict[str, Any]) -> None:
+    """Of those that were kept and of those that were removed, in the bins where they are counted."""
+    shown = {
+        (name, part, place): ids
+        for name, histogram in found["histograms"].items()
+        for part, bins in histogram["shown"].items()
+        for place, ids in enumerate(bins)
+        if ids
+    }
+
+    assert shown == {
+        ("math_score", "kept", 7): ["k1"],
+        ("quality_score", "kept", 10): ["k1"],
+        ("language_score", "kept", 19): ["k1"],
+        ("language_score", "removed", 16): ["r1"],
+        ("tokens", "kept", 0): ["k2"],
+        ("tokens", "kept", 1): ["k1"],
+        ("tokens", "kept", 19): ["k3"],
     }
 
 
@@ -199,16 +238,17 @@ def test_contamination_stands_beside_what_the_rule_can_protect(found: dict[str, 
         "documents": 1,
         "reported": 1,
         "reported_classes": {"exact": 1},
+        "reported_shown": {"exact": ["k2"]},
         "lines": 3,
         "lines_left_out": 9,
         "classes": {"exact": 3},
         "benchmarks": [
             {"benchmark": "aime", "split": "test", "items": 10, "protected": 10, "unprotected": 0, "documents": 0,
-             "items_hit": 0, "lcs": at({})},
+             "items_hit": 0, "lcs": at({}), "shown": []},
             {"benchmark": "gsm8k", "split": "test", "items": 10, "protected": 8, "unprotected": 2, "documents": 1,
-             "items_hit": 2, "lcs": at({19: 2})},
+             "items_hit": 2, "lcs": at({19: 2}), "shown": ["r6"]},
             {"benchmark": "math", "split": "test", "items": None, "protected": None, "unprotected": None, "documents": 1,
-             "items_hit": 1, "lcs": at({14: 1})},
+             "items_hit": 1, "lcs": at({14: 1}), "shown": ["r6"]},
         ],
         "lcs_edges": [n / 20 for n in range(21)],
         "pairs_left_out": 0,
@@ -240,13 +280,10 @@ def test_the_coverage_is_that_of_the_index_which_the_build_used(tmp_path: Path) 
 
 def test_samples_and_cost(found: dict[str, Any]) -> None:
     """Documents of the corpus by source and language; times and memory under one key."""
-    kinds = {(s["source"], s["language"]): [d["id"] for d in s["documents"]] for s in found["samples"]}
-
-    assert kinds == {("book", "zh"): ["k3"], ("web", "en"): ["k1", "k2"]}
-    assert found["samples"][0]["documents"][0] == {
-        "id": "k3", "url": None, "origin": "o/k3", "source": "book", "language": "zh", "math_score": None,
-        "quality_score": None, "language_score": None, "tokens": 1 << 21, "text": "三",
-    }  # fmt: skip
+    assert found["samples"] == [
+        {"source": "book", "language": "zh", "documents": 1, "shown": ["k3"]},
+        {"source": "web", "language": "en", "documents": 2, "shown": ["k1", "k2"]},
+    ]
     assert found["cost"] == {
         "seconds": 3.25,
         "passes": [
@@ -283,9 +320,12 @@ def test_figures_do_not_depend_on_how_rows_are_cut_into_shards(tmp_path: Path) -
 
     assert one == seven
     kept = sorted(docs[:900], key=lambda d: d["id"])[:10]
-    assert [(d["id"], d["text"]) for d in one["samples"][0]["documents"]] == [(d["id"], d["text"]) for d in kept]
+    texts = [(i, one["documents"][i]["text"]) for i in one["samples"][0]["shown"]]
+    assert texts == [(d["id"], d["text"]) for d in kept]
+    first = min((d for d in docs[:900] if d["host"] == "h10.org"), key=lambda d: d["id"])
+    assert next(h["shown"][0] for h in one["composition"]["by_host"] if h["host"] == "h10.org") == first["id"]
     assert (len(one["composition"]["by_host"]), one["composition"]["other_hosts"]["documents"]) == (50, 150)
-    assert [len(r["samples"]) for r in one["removed"]] == [5] * 100 + [0] * 21
+    assert [len(r["shown"]) for r in one["removed"]] == [5] * 100 + [0] * 21
     assert len(one["duplicates"]["clusters"]) == 20
     assert one["duplicates"]["clusters_left_out"] == 10
     cluster = one["duplicates"]["clusters"][0]

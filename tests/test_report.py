@@ -2,47 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
+import base64
+import hashlib
+import re
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import orjson
 import pytest
-from fake_build import STAGES, doc, line, write_build
+from fake_build import DOCUMENTS, write_build
+from hostile import HOSTILE, PAYLOADS, hostile_build
+from report_shapes import folder
 
 from pipelines.audit.charts import charts, labels
 from pipelines.audit.figures import figures
-from pipelines.audit.report import write_report
-
-PAYLOADS = (
-    "<script>document.title='ran'</script>",
-    "</script>",
-    "</style></svg></title>",
-    "\"><img src=x onerror=document.title='ran'>",
-    "'><svg onload=document.title='ran'>",
-    "{{7*7}}{% raw %}",
-    "nul \x00 bidi \u202e",
-)
-HOSTILE = "".join(PAYLOADS)
+from pipelines.audit.report import MAX_BYTES, frame, page, write_report
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A build in which every string that a document can bring is hostile."""
-    common = {"text": f"{HOSTILE} end", "url": f"https://x/{HOSTILE}", "host": HOSTILE, "language": HOSTILE}
-    common |= {"licence": HOSTILE, "source": HOSTILE, "tokens": 9, "math_score": 0.5}
-    pair = line("r1", HOSTILE, 0, 0.9, split=HOSTILE, field=HOSTILE, doc_text=HOSTILE, item_text=f"item {HOSTILE}")
-    copy = {"kept": "k1", "similarity": 0.9}
-    docs = [
-        {**doc("k1"), **common},
-        {**doc("r1"), **common, "stage": "decontaminate", "reason": f"contaminated:{HOSTILE}", "evidence": [pair]},
-        {**doc("r2"), **common, "stage": "minhash_dedup", "reason": HOSTILE, "evidence": [copy]},
-        {**doc("r3"), **common, "stage": "quality", "reason": HOSTILE, "evidence": [{HOSTILE: HOSTILE}]},
-        {**doc("r4"), **common, "stage": HOSTILE, "reason": HOSTILE},
-    ]
-    root = write_build(tmp_path_factory.mktemp("hostile"), docs, stages=(*STAGES, HOSTILE))
+    root = hostile_build(tmp_path_factory.mktemp("hostile"))
     write_report(root)
     return root
 
@@ -50,14 +31,25 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_hostile_text_is_escaped_wherever_it_stands(hostile: Path) -> None:
     """No payload comes through as markup, nothing of it was a template, and every chart was drawn."""
     html = (hostile / "report.html").read_text("utf-8")
-    beyond = [p for p in PAYLOADS if p in html]
+    html, script = html.replace(str(frame()["script"]), "OURS"), str(frame()["script"])
+    beyond = [p for p in PAYLOADS if p in html.replace("<script>OURS</script>", "")]
 
-    assert beyond == ["{{7*7}}{% raw %}"]  # braces are plain text once the page is written
-    assert not any(tag in html for tag in ("<script", "<img", "<svg onload", "\x00", "\u202e"))
-    assert html.count("<title>") == 1
-    assert html.count("<style>") == 1
+    assert beyond == ["{{7*7}}{% raw %}", "javascript:ran(8)"]  # plain text once the page is written
+    assert html.count("<script") == html.count("<script>OURS</script>") == 1
+    assert not any(tag in html for tag in ("<img", "<svg onload", "<math", "<iframe", "<form", "\x00", "\u202e"))
+    assert html.count("<title>") == html.count("<style>") == 1
     assert html.count("<svg ") == len(charts(figures(hostile))) == 8
-    assert "default-src 'none'; style-src 'unsafe-inline'; img-src data:" in html
+    assert {value[:1] for value in re.findall(r'\b(?:src|href)="([^"]*)"', html)} == {"#"}
+    assert re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval|Function|https?:", script) == []
+
+
+def test_the_policy_lets_in_our_script_and_nothing_else(hostile: Path) -> None:
+    """It is named by the digest of its bytes."""
+    html = (hostile / "report.html").read_text("utf-8")
+    [script] = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+    assert f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri" in html
 
 
 def test_charts_escape_names_from_documents(hostile: Path) -> None:
@@ -118,7 +110,7 @@ def test_json_keeps_what_the_page_makes_visible(hostile: Path) -> None:
     write_report(hostile)
 
     assert orjson.loads(data) == orjson.loads(orjson.dumps(figures(hostile)))
-    assert orjson.loads(data)["samples"][0]["documents"][0]["text"] == f"{HOSTILE} end"
+    assert orjson.loads(data)["documents"]["k1"]["licence"] == HOSTILE
     assert (hostile / "report.json").read_bytes() == data
 
 
@@ -139,47 +131,71 @@ def test_importing_the_report_draws_nothing() -> None:
     assert done.stdout == "set()\n"
 
 
-class Page(HTMLParser):
-    """Tags, attribute names and text of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes |= {name for name, _ in attrs}
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
+def words(html: str) -> str:
+    """What a reader reads of a page."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html.replace(str(frame()["script"]), "")))
 
 
-def dump_dom(html: Path, profile: Path) -> str:
-    """The page as a browser holds it after scripts, if there were any, have run."""
-    found = [shutil.which(n) for n in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")]
-    browser = next((b for b in found if b), None)
-    if browser is None:
-        pytest.skip("no chromium or chrome on the path")
-    flags = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-    quiet = "--disable-component-update --disable-sync --dump-dom"
-    command = [browser, *flags.split(), *quiet.split(), f"--user-data-dir={profile}", html.as_uri()]
-    return subprocess.run(command, capture_output=True, check=True, timeout=60).stdout.decode()
+def test_a_number_links_to_its_documents_and_they_link_back(tmp_path: Path) -> None:
+    """Without a script too: to the first, from there to the next, and from each to the number."""
+    html = page(figures(write_build(tmp_path, DOCUMENTS)))
+    [number] = re.findall(r'<a id="(n-\d+)" [^>]*data-what="Removed by minhash_dedup: near_duplicate">2</a>', html)
+
+    for one, then in (("r4", ', <a href="#d-r5">next</a>'), ("r5", "")):
+        [card] = re.findall(rf'<article class="document" id="d-{one}">.*?</article>', html, re.DOTALL)
+        assert f'<a href="#{number}">Removed by minhash_dedup: near_duplicate</a>' in card
+        assert f"{2 if one == 'r5' else 1} of 2{then}" in card
+        assert f"mathcorpus trace {one} --build ." in card
+        assert "was kept in its place" in card
 
 
-def test_a_browser_shows_hostile_text_and_runs_none_of_it(hostile: Path, tmp_path: Path) -> None:
-    """Escaping alone holds: the page is opened without its content security policy."""
-    html = (hostile / "report.html").read_text("utf-8")
-    bare = html.replace('<meta http-equiv="Content-Security-Policy"', '<meta name="policy"')
-    assert bare != html
-    (tmp_path / "bare.html").write_text(bare, "utf-8")
-    shown = Page()
-    shown.feed(dump_dom(tmp_path / "bare.html", tmp_path / "profile"))
+def test_every_link_of_the_page_leads_somewhere(tmp_path: Path) -> None:
+    """Each address of a fragment is an id, and no id stands twice."""
+    for html in (page(figures(write_build(tmp_path, DOCUMENTS))), page(folder())):
+        ids = re.findall(r'\bid="([^"]*)"', html)
 
-    assert not shown.tags & {"script", "img", "iframe", "object", "embed", "link", "base", "form"}
-    assert not {a for a in shown.attributes if a.startswith("on")}
-    assert "fake – corpus report" in shown.text
-    for payload in PAYLOADS[:-1]:
-        assert payload in shown.text
-    assert "nul ␀ bidi �" in shown.text
+        assert set(re.findall(r'href="#([^"]*)"', html)) - set(ids) == set()
+        assert len(ids) == len(set(ids))
+
+
+def test_a_folder_has_a_page_of_its_measures() -> None:
+    """No stages and no cost, but what is in it, what was unreadable, and the gate that did not hold."""
+    told = words(page(folder()))
+
+    for expected in (
+        "1 gate does not hold",
+        "contaminated.exact &gt; 0 : it is 1",
+        "2 files, 999 bytes: 2 documents.",
+        "plain 3",
+        "1 documents repeat another one character for character (50 %).",
+        "Near duplicates were sought among a sample of 1 of 2 documents",
+        "1 documents have 3 formulas",
+        "jo***@ex***.org",
+        "1 other values have 1 documents.",
+    ):
+        assert expected in told
+    assert "mathcorpus trace" not in told
+    assert "Stages" not in told
+
+
+def test_a_published_report_without_texts_opens() -> None:
+    """Its table of documents is empty, and so is every list of them: then no number is a link."""
+    html = page({**folder(), "documents": {}})
+
+    assert "data-see" not in html.replace(str(frame()["script"]), "")
+    assert 'id="documents"' not in html
+
+
+def test_the_page_stays_below_its_limit() -> None:
+    """Long texts and names are cut further, and tables end; nothing is lost that report.json does not have."""
+    found = folder("'<" * 3000)
+    many = {f"{n:032x}": {**found["documents"]["a" * 32], "id": f"{n:032x}"} for n in range(3000)}
+    html = page({**found, "documents": many})
+
+    assert 1_000_000 < len(html.encode()) < MAX_BYTES
+    rows = [{"value": f"h{n}", "documents": 1, "tokens": 1, "characters": 1, "shown": []} for n in range(500)]
+    by = {**found["measures"]["by"], "host": rows}
+    told = words(page({**folder(), "measures": {**folder()["measures"], "by": by}}))
+    assert "h199 1" in told
+    assert "h200 1" not in told
+    assert "300 more rows stand in report.json ." in told

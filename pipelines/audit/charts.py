@@ -32,8 +32,16 @@ def charts(figures: dict[str, Any]) -> dict[str, str]:
 
     What has no data has no chart.
     """
+    found = _of_build(figures) if figures["funnel"] else {}
+    if figures.get("measures"):
+        found |= _of_measures(figures["measures"])
+    found |= {f"mix-{place}": _mix(mix["parts"]) for place, mix in enumerate(figures.get("mixes") or ())}
+    return {name: _svg(chart) for name, chart in found.items() if chart is not None}
+
+
+def _of_build(figures: dict[str, Any]) -> dict[str, alt.Chart | None]:
     histograms, contamination = figures["histograms"], figures["contamination"]
-    found = {
+    return {
         "funnel": _funnel(figures["funnel"]["stages"]),
         "reasons": _reasons(figures["removed"]),
         "composition": _composition(figures["composition"]),
@@ -44,7 +52,14 @@ def charts(figures: dict[str, Any]) -> dict[str, str]:
         "lcs": _lcs(contamination),
         "cost": _cost(figures["cost"]["stages_cpu_s"]),
     }
-    return {name: _svg(chart) for name, chart in found.items() if chart is not None}
+
+
+def _of_measures(measures: dict[str, Any]) -> dict[str, alt.Chart | None]:
+    lengths, shares = measures["lengths"], measures["formulas"]["characters_share"]
+    return {
+        "lengths": _histogram("tokens", lengths["edges"], {"documents": lengths["counts"]}),
+        "formula_share": _histogram("share", shares["edges"], {"documents": shares["counts"]}),
+    }
 
 
 def visible(text: str) -> str:
@@ -198,6 +213,30 @@ def _cost(stages: list[dict[str, Any]]) -> alt.Chart | None:
 def _lcs(contamination: dict[str, Any]) -> alt.Chart | None:
     counts = [sum(column) for column in zip(*(b["lcs"] for b in contamination["benchmarks"]), strict=True)]
     return _histogram("lcs", contamination["lcs_edges"], {"lines of evidence": counts})
+
+
+def _mix(parts: list[dict[str, Any]]) -> alt.Chart | None:
+    """Two bars for each part: the share of the tokens that it was to have, and that which it has."""
+    import altair as alt
+
+    rows = [
+        {"name": name, "place": place, "share": part[f"share_{side}"], "side": side, "order": order}
+        for place, (name, part) in enumerate(zip(labels(p["name"] for p in parts), parts, strict=True))
+        for order, side in enumerate(("wanted", "got"))
+        if part[f"share_{side}"] is not None
+    ]
+    if not rows:
+        return None
+    return (
+        alt.Chart(alt.Data(values=rows), width=WIDTH, height={"step": 12})
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="share of the tokens", axis=alt.Axis(format=".0%", tickCount=4)),
+            y=alt.Y("name:N", title=None, sort=alt.EncodingSortField("place", "min")),
+            yOffset=alt.YOffset("order:N"),
+            color=alt.Color("side:N", scale=alt.Scale(domain=["wanted", "got"], range=["#8f9aa5", KEPT])),
+        )
+    )
 
 
 def _bars(bars: list[tuple[str, float]], title: str) -> alt.Chart | None:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from decontam.align import side_by_side
+from pipelines.audit.shown import PER_GROUP, masked
 from pipelines.audit.tallies import BINS, Smallest, Tally, bounded, fetch, share_edges
 from pipelines.dataset import Dataset
 from pipelines.places import Place, modified
@@ -114,6 +115,7 @@ class Contamination:
         self._lines, self._documents = Tally(_SET), Tally(_SET)
         self._items, self._lcs, self._classes = Tally([*_SET, "item"]), Tally([*_SET, "bin"]), Tally(["class"])
         self._pairs, self._reported = Smallest(_SET, SHOWN_PAIRS, ["line", "id", "row"]), Tally(["class"])
+        self._reported_first = Smallest(["class"], PER_GROUP, ["id"])
         self.documents = self.reported = self.left_out = 0
 
     def add(self, table: pa.Table, first_row: int) -> None:
@@ -123,8 +125,10 @@ class Contamination:
         removed = pc.is_in(table["key"], value_set=self._removed)
         kept = table.filter(pc.invert(removed))
         self.reported += kept.num_rows
-        best = _flat(kept, _LINE, [])
-        self._reported.add(best.filter(pc.equal(best["line"], 0)))
+        best = _flat(kept, _LINE, ["id"])
+        best = best.filter(pc.equal(best["line"], 0))
+        self._reported.add(best)
+        self._reported_first.add(best.select(["class", "id"]), 0)
         table = table.filter(removed)
         self.documents += table.num_rows
         lines = _flat(table, _LINE, ["id", "row"])
@@ -136,6 +140,26 @@ class Contamination:
         self._documents.add(lines.group_by([*_SET, "row"]).aggregate([]))
         self._pairs.add(lines.select([*_SET, "line", "id", "row"]), 0)
 
+    @property
+    def ids(self) -> set[str]:
+        """Ids of the documents that are shown: of each benchmark, of each class of reports, and side by side."""
+        beside = {row["id"] for row in self._chosen()}
+        groups = (*self._shown_by_set().values(), *self._reported_shown().values())
+        return beside.union(*groups)
+
+    def _reported_shown(self) -> dict[str, list[str]]:
+        shown: dict[str, list[str]] = {}
+        for row in self._reported_first.rows():
+            shown.setdefault(row["class"], []).append(row["id"])
+        return shown
+
+    def _shown_by_set(self) -> dict[tuple[str, str], list[str]]:
+        """Of each benchmark the first documents that were removed for it."""
+        shown: dict[tuple[str, str], dict[str, None]] = {}
+        for row in self._pairs.rows():
+            shown.setdefault((row["benchmark"], row["split"]), {})[row["id"]] = None
+        return {key: list(ids)[:PER_GROUP] for key, ids in shown.items()}
+
     def figures(self, evidence: Dataset, coverage: list[dict[str, Any]]) -> dict[str, Any]:
         """The figures under `contamination`, see `figures.figures`."""
         lines = sum(row["documents"] for row in self._lines.rows())
@@ -144,6 +168,7 @@ class Contamination:
             "documents": self.documents,
             "reported": self.reported,
             "reported_classes": {row["class"]: row["documents"] for row in self._reported.rows()},
+            "reported_shown": self._reported_shown(),
             "lines": lines,
             "lines_left_out": self.left_out,
             "classes": {row["class"]: row["documents"] for row in self._classes.rows()},
@@ -160,6 +185,7 @@ class Contamination:
         documents = {(r["benchmark"], r["split"]): r["documents"] for r in self._documents.rows()}
         items = Counter((r["benchmark"], r["split"]) for r in self._items.rows())
         lcs = {key: [0] * BINS for key in {*found, *documents}}
+        shown = self._shown_by_set()
         for row in self._lcs.rows():
             lcs[row["benchmark"], row["split"]][row["bin"]] = row["documents"]
         return [
@@ -168,26 +194,32 @@ class Contamination:
                 "documents": documents.get(key, 0),
                 "items_hit": items[key],
                 "lcs": lcs[key],
+                "shown": shown.get(key, []),
             }
             for key in sorted(lcs)
         ]
 
-    def _shown(self, evidence: Dataset) -> list[dict[str, Any]]:
-        """Lines with both texts: of each benchmark in turn, the best line of each document first."""
+    def _chosen(self) -> list[dict[str, Any]]:
+        """Of each benchmark in turn, the best line of each document first."""
         turns: Counter[tuple[str, str]] = Counter()
         queue = []
         for row in self._pairs.rows():
             key = (row["benchmark"], row["split"])
             queue.append((turns[key], *key, row["line"], row["id"], row["row"]))
             turns[key] += 1
-        chosen = sorted(queue)[:SHOWN_PAIRS]
-        texts = fetch(evidence, [c[-1] for c in chosen], ["evidence"])
-        pairs = [orjson.loads(texts[c[-1]]["evidence"])[c[3]] for c in sorted(chosen, key=lambda c: c[1:])]
-        return [_pair(line) for line in pairs]
+        chosen = sorted(c[1:] for c in sorted(queue)[:SHOWN_PAIRS])
+        return [{"line": line, "id": name, "row": row} for _, _, line, name, row in chosen]
+
+    def _shown(self, evidence: Dataset) -> list[dict[str, Any]]:
+        """The chosen lines with both texts."""
+        chosen = self._chosen()
+        texts = fetch(evidence, [c["row"] for c in chosen], ["evidence"])
+        return [_pair(orjson.loads(texts[c["row"]]["evidence"])[c["line"]]) for c in chosen]
 
 
 def _pair(line: dict[str, Any]) -> dict[str, Any]:
-    document, item = side_by_side(line["doc_text"], line["item_text"])
+    [text] = masked([line["doc_text"]])
+    document, item = side_by_side(text, line["item_text"])
     kept = {k: v for k, v in line.items() if k not in {"doc_text", "item_text", "more"}}
     return {**kept, "doc_text": document, "item_text": item}
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from decontam.align import side_by_side
 from pipelines.audit.evidence import DECONTAMINATE, EXACT, NEAR, Clusters, Contamination, read_coverage
+from pipelines.audit.shown import Firsts, by_id, documents, with_bins
 from pipelines.audit.tallies import Histogram, Places, Smallest, Tally, doubling_edges, fetch, share_edges
 from pipelines.dataset import Dataset, read_build
 from pipelines.places import Place
@@ -29,7 +30,9 @@ REMOVED_CHARS = 300
 EVIDENCE_LINES = 5  # of a sample
 SCORES = ("math_score", "quality_score", "language_score")
 _AMOUNTS = ["tokens", "characters"]
-_SHOWN = ["id", "url", "origin", "source", "language", *SCORES, "tokens", "text"]
+_PARTS = ("source", "language", "source language", "host", "licence")  # of the corpus, by the columns of each
+_FIRST = ["id", "origin", "source", "language", "host", "licence"]
+_SHOWN = ["id", "url", "origin", "source", "language", "licence", *SCORES, "tokens", "text"]
 
 
 def figures(build: Place) -> dict[str, Any]:
@@ -41,17 +44,20 @@ def figures(build: Place) -> dict[str, Any]:
                    unread_files (of the input folders, that no source takes: count, first)
     funnel         stages (stage, in, kept, removed, reasons), checks (check, left, right, holds), balanced
     composition    total, by_source, by_language, by_source_language, by_host (the first 50), other_hosts, by_licence:
-                   documents, tokens (null where they were not counted), characters
-    removed        for each stage and reason, most documents first: documents, samples (id, origin, url, score, text,
-                   evidence)
-    histograms     for each score, and for tokens: edges, kept, removed (documents in each bin)
+                   documents, tokens (null where they were not counted), characters, shown
+    removed        for each stage and reason, most documents first: documents, shown
+    histograms     for each score, and for tokens: edges, kept, removed (documents in each bin), shown (the same two,
+                   ids for each bin)
     duplicates     removed (documents by reason), clusters (the largest: kept, documents, exact, near, removed_by, url,
                    origin, text, members), clusters_left_out
     contamination  documents (removed), reported (kept, with evidence), reported_classes (these by their strongest),
-                   lines, lines_left_out (of documents with very many), classes, benchmarks (hits beside coverage),
-                   lcs_edges, pairs (both texts in segments of [text, is common]), pairs_left_out
-    samples        for each source and language the first documents of the corpus, by id
+                   reported_shown (ids of each), lines, lines_left_out (of documents with very many), classes,
+                   benchmarks (hits beside coverage), lcs_edges, pairs (both texts in segments of [text, is common]),
+                   pairs_left_out
+    samples        for each source and language: documents, shown (the first of the corpus, by id)
     cost           seconds, passes, stages_cpu_s, peak_rss_mb
+    documents      every document that a `shown` names, by id: where it is from, its scores, the beginning of its text,
+                   kept (it is in the corpus), removed (stage, reason, score, evidence, of each time that it was)
 
     Raises InputError where there is no finished build, or its files are not those of its manifests.
     """
@@ -68,11 +74,8 @@ def figures(build: Place) -> dict[str, Any]:
         "build": _about(manifest),
         "funnel": funnel,
         "composition": corpus.composition(),
-        "removed": _reasons(ledger, removed, evidence.lines),
-        "histograms": {
-            name: {"edges": kept.edges.tolist(), "kept": kept.counts.tolist(), "removed": gone.counts.tolist()}
-            for (name, kept), gone in zip(corpus.histograms.items(), removed.histograms.values(), strict=True)
-        },
+        "removed": ledger.reasons(),
+        "histograms": _histograms(corpus, removed),
         "duplicates": {
             "removed": {c["reason"]: c["documents"] for c in ledger.counts if c["stage"] in {EXACT, NEAR}},
             "clusters": _clusters(evidence.clusters, corpus, removed),
@@ -81,6 +84,7 @@ def figures(build: Place) -> dict[str, Any]:
         "contamination": evidence.contamination.figures(data["evidence"], read_coverage(build, need)),
         "samples": corpus.samples(),
         "cost": _cost(manifest),
+        "documents": _documents(corpus, removed, {s["id"]: s for s in ledger.samples}, evidence.lines),
     }
 
 
@@ -191,6 +195,13 @@ class _Ledger:
         sampled = {(c["stage"], c["reason"]) for c in self.counts[:SAMPLED_REASONS]}
         self.samples = [s for s in samples.rows() if (s["stage"], s["reason"]) in sampled]
 
+    def reasons(self) -> list[dict[str, Any]]:
+        """The figures under `removed`."""
+        shown: dict[tuple[str, str], dict[str, None]] = {}
+        for sample in self.samples:
+            shown.setdefault((sample["stage"], sample["reason"]), {})[sample["id"]] = None
+        return [{**c, "shown": list(shown.get((c["stage"], c["reason"]), ()))} for c in self.counts]
+
 
 class _Evidence:
     """Clusters, contamination, and the lines of evidence of the ledger's samples, by key."""
@@ -209,56 +220,68 @@ class _Evidence:
 
     @property
     def ids(self) -> set[str]:
-        """Ids of the documents of the clusters that are shown."""
-        return {i for c in self.clusters for i in (c["kept"], *(m["id"] for m in c["members"]))}
+        """Ids of the documents of the clusters and of the benchmark texts that are shown."""
+        return {
+            i for c in self.clusters for i in (c["kept"], *(m["id"] for m in c["members"]))
+        } | self.contamination.ids
 
 
 class _Corpus:
-    """What the corpus is made of, and where its first documents of each kind are."""
+    """What the corpus is made of, and where the documents are that stand for its parts."""
 
     def __init__(self, corpus: Dataset, ids: Collection[str]) -> None:
         self.data, self.rows = corpus, 0
-        self.tallies = {
-            by: Tally(by.split(), _AMOUNTS) for by in ("", "source", "language", "source language", "host", "licence")
-        }
+        self.tallies = {by: Tally(by.split(), _AMOUNTS) for by in ("", *_PARTS)}
         self.histograms = _empty_histograms()
-        self.places, self._first = Places(ids, ["id"]), Smallest(["source", "language"], SAMPLES_PER_KIND)
-        columns = ["id", "origin", "source", "language", "host", "licence", "tokens", *SCORES, "text"]
-        for table, first in _numbered(corpus, columns):
+        self.places, self._samples = Places(ids, ["id"]), Smallest(["source", "language"], SAMPLES_PER_KIND)
+        for table, first in _numbered(corpus, [*_FIRST, "tokens", *SCORES, "text"]):
             characters = pc.utf8_length(table["text"]).cast(pa.int64())
             amounts = table.drop_columns("text").append_column("characters", characters)
             for tally in self.tallies.values():
                 tally.add(amounts)
             for name, histogram in self.histograms.items():
                 histogram.add(table[name])
-            self._first.add(table.select(["id", "origin", "source", "language"]), first)
+            self._samples.add(table.select(["id", "origin", "source", "language"]), first)
             self.places.add(table, first)
             self.rows += table.num_rows
+        self.counts = {by: tally.rows() for by, tally in self.tallies.items()}
+        self._hosts = [h for h in self.counts["host"] if h["host"] is not None]
+        shown_hosts = [h["host"] for h in self._hosts[:TOP_HOSTS]]
+        self.firsts = _firsts(corpus, [*_FIRST, "tokens", *SCORES], {"host": shown_hosts})
+
+    def _part(self, by: str, rows: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+        rows = self.counts[by] if rows is None else rows
+        return [{**row, "shown": self.firsts.ids(by, *(row[c] for c in by.split()))} for row in rows]
 
     def composition(self) -> dict[str, Any]:
         """The figures under `composition`."""
-        rows = {by: tally.rows() for by, tally in self.tallies.items()}
-        hosts = [h for h in rows["host"] if h["host"] is not None]
-        others = hosts[TOP_HOSTS:]
+        others = self._hosts[TOP_HOSTS:]
         amounts = {a: sum(h[a] or 0 for h in others) for a in ("documents", *_AMOUNTS)}
         return {
-            "total": rows[""][0] if rows[""] else {"documents": 0, "tokens": None, "characters": 0},
-            "by_source": rows["source"],
-            "by_language": rows["language"],
-            "by_source_language": rows["source language"],
-            "by_host": hosts[:TOP_HOSTS],
+            "total": self.counts[""][0] if self.counts[""] else {"documents": 0, "tokens": None, "characters": 0},
+            "by_source": self._part("source"),
+            "by_language": self._part("language"),
+            "by_source_language": self._part("source language"),
+            "by_host": self._part("host", self._hosts[:TOP_HOSTS]),
             "other_hosts": {"hosts": len(others), **amounts},
-            "by_licence": rows["licence"],
+            "by_licence": self._part("licence"),
         }
 
     def samples(self) -> list[dict[str, Any]]:
         """The figures under `samples`."""
-        rows = self._first.rows()
-        shown = fetch(self.data, [r["row"] for r in rows], _SHOWN, CORPUS_CHARS)
-        groups: dict[tuple[str | None, str | None], list[dict[str, Any]]] = {}
-        for row in rows:
-            groups.setdefault((row["source"], row["language"]), []).append(shown[row["row"]])
-        return [{"source": s, "language": lang, "documents": docs} for (s, lang), docs in groups.items()]
+        counts = {(c["source"], c["language"]): c["documents"] for c in self.counts["source language"]}
+        shown: dict[tuple[str | None, str | None], dict[str, None]] = {}
+        for row in self._samples.rows():
+            shown.setdefault((row["source"], row["language"]), {})[row["id"]] = None
+        return [
+            {"source": key[0], "language": key[1], "documents": counts[key], "shown": list(ids)}
+            for key, ids in shown.items()
+        ]
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The documents that the report shows, with their texts."""
+        rows = {p["row"] for p in self.places.rows} | {s["row"] for s in self._samples.rows()} | self.firsts.rows
+        return by_id(documents(self.data, rows, _SHOWN, CORPUS_CHARS))
 
 
 class _Removed:
@@ -267,28 +290,67 @@ class _Removed:
     def __init__(self, removed: Dataset, ids: Collection[str]) -> None:
         self.data, self.rows, self.histograms = removed, 0, _empty_histograms()
         places = Places(ids, ["id", "origin", "stage", "reason"])
-        for table, first in _numbered(removed, ["id", "origin", "stage", "reason", "tokens", *SCORES]):
+        columns = ["id", "origin", "stage", "reason", "tokens", *SCORES]
+        for table, first in _numbered(removed, columns):
             for name, histogram in self.histograms.items():
                 histogram.add(table[name])
             places.add(table, first)
             self.rows += table.num_rows
         self.places = sorted(places.rows, key=lambda p: (p["id"], p["origin"] or ""))
+        self.firsts = _firsts(removed, columns, None)
+
+    def documents(self) -> list[dict[str, Any]]:
+        """The documents that the report shows, with their texts, and with the stage that removed each, and why."""
+        rows = {p["row"] for p in self.places} | self.firsts.rows
+        return by_id(documents(self.data, rows, [*_SHOWN, "stage", "reason"], REMOVED_CHARS))
+
+
+def _firsts(data: Dataset, columns: list[str], wanted: dict[str, list[str]] | None) -> Firsts:
+    """The first documents of each bin of the histograms, and, where some values are wanted, of each part."""
+    bins = {name: histogram.edges for name, histogram in _empty_histograms().items()}
+    parts = {by: by.split() for by in _PARTS} if wanted is not None else {}
+    firsts = Firsts({**parts, **{name: [f"bin:{name}"] for name in bins}}, wanted)
+    for table, first in _numbered(data, columns):
+        firsts.add(with_bins(table, bins), first)
+    return firsts
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
 
 
-def _reasons(ledger: _Ledger, removed: _Removed, lines: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    texts = fetch(removed.data, [p["row"] for p in removed.places], ["text"], REMOVED_CHARS)
-    by_place = {(p["id"], p["origin"], p["stage"]): texts[p["row"]]["text"] for p in removed.places}
-    samples: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for sample in ledger.samples:
-        shown = {k: sample[k] for k in ("id", "origin", "url", "score")}
-        text = by_place.get((sample["id"], sample["origin"], sample["stage"]))
-        found = lines.get(sample["evidence"], [])[:EVIDENCE_LINES]
-        of_reason = samples.setdefault((sample["stage"], sample["reason"]), [])
-        of_reason.append({**shown, "text": text, "evidence": [_cut(line) for line in found]})
-    return [{**c, "samples": samples.get((c["stage"], c["reason"]), [])} for c in ledger.counts]
+def _histograms(corpus: _Corpus, removed: _Removed) -> dict[str, Any]:
+    found = {}
+    for name, kept in corpus.histograms.items():
+        bins = range(len(kept.counts))
+        found[name] = {
+            "edges": kept.edges.tolist(),
+            "kept": kept.counts.tolist(),
+            "removed": removed.histograms[name].counts.tolist(),
+            "shown": {
+                "kept": [corpus.firsts.ids(name, b) for b in bins],
+                "removed": [removed.firsts.ids(name, b) for b in bins],
+            },
+        }
+    return found
+
+
+def _documents(
+    corpus: _Corpus, removed: _Removed, samples: dict[str, dict[str, Any]], lines: dict[str, list[dict[str, Any]]]
+) -> dict[str, Any]:
+    """The figures under `documents`; one of an id that came twice can be both kept and removed."""
+    shown = {d["id"]: {**d, "kept": True, "removed": []} for d in corpus.documents()}
+    for gone in removed.documents():
+        stage, reason = gone.pop("stage"), gone.pop("reason")
+        sample = samples.get(gone["id"], {})
+        found = lines.get(sample.get("evidence") or "", []) if sample.get("stage") == stage else []
+        fate = {
+            "stage": stage,
+            "reason": reason,
+            "score": sample.get("score") if sample.get("stage") == stage else None,
+            "evidence": [_cut(line) for line in found[:EVIDENCE_LINES]],
+        }
+        shown.setdefault(gone["id"], {**gone, "kept": False, "removed": []})["removed"].append(fate)
+    return dict(sorted(shown.items()))
 
 
 def _cut(line: dict[str, Any]) -> dict[str, Any]:
@@ -298,11 +360,11 @@ def _cut(line: dict[str, Any]) -> dict[str, Any]:
 def _clusters(clusters: list[dict[str, Any]], corpus: _Corpus, removed: _Removed) -> list[dict[str, Any]]:
     """The clusters with their texts; a document that was kept here may have gone at a later stage."""
     columns, missing = ["url", "origin", "text"], {"url": None, "origin": None, "text": None}
-    texts = fetch(corpus.data, [p["row"] for p in corpus.places.rows], columns, CORPUS_CHARS)
+    texts = documents(corpus.data, [p["row"] for p in corpus.places.rows], columns, CORPUS_CHARS)
     best = {p["id"]: {"removed_by": None, **texts[p["row"]]} for p in corpus.places.rows}
     wanted = {i for c in clusters for i in (c["kept"], *(m["id"] for m in c["members"]))}
     places = [p for p in reversed(removed.places) if p["id"] in wanted]
-    texts = fetch(removed.data, [p["row"] for p in places], columns, CORPUS_CHARS)
+    texts = documents(removed.data, [p["row"] for p in places], columns, CORPUS_CHARS)
     gone = {(p["id"], p["stage"]): texts[p["row"]] for p in places}
     for place in places:
         if place["id"] not in best:

@@ -1,20 +1,51 @@
-"""The report of a build: report.json for programs, and report.html for readers, from the same figures.
+"""The report of a build or of a folder: report.json for programs, and report.html for readers, from the same figures.
 
-The page is one file without scripts, fonts or addresses to load. Everything in it that came with documents is data that
-someone on the web wrote: Jinja escapes it, and a content security policy forbids what escaping might miss.
+The page is one file that loads nothing. Everything in it that came with documents is data that someone on the web
+wrote: Jinja escapes it, and a content security policy forbids what escaping might miss, every script but our own among
+it, which is named by its digest.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
+from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from pipelines.audit.charts import charts, visible
 from pipelines.audit.figures import figures, percent
+from pipelines.audit.links import Links
 from pipelines.files import write_bytes, write_json
 from pipelines.places import Place
 
 SHOWN_REASONS = 4  # of a stage, in the table of the funnel; all of them stand further down
+SHOWN_ROWS = 200  # of a table; report.json has all
+MAX_BYTES = 5_000_000  # of the page
+LENGTHS = (2000, 400, 120, 40)  # characters of a text or a name, tried in turn until the page is below its limit
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src '{script}'; base-uri 'none'; form-action 'none'"
+_ABSENT: dict[str, Any] = {
+    "kind": "build",
+    "input": None,
+    "build": None,
+    "funnel": None,
+    "composition": None,
+    "removed": None,
+    "histograms": None,
+    "duplicates": None,
+    "contamination": None,
+    "samples": None,
+    "cost": None,
+    "mixes": [],
+    "packed": None,
+    "measures": None,
+    "comparison": None,
+    "gates": {},
+    "failed": [],
+    "documents": {},
+}
+"""What a report without one of these keys is read as: a folder has no funnel, a build no measures until its audit."""
 
 
 def write_report(build: Place) -> None:
@@ -28,28 +59,55 @@ def write_report(build: Place) -> None:
 
 
 def page(found: dict[str, Any]) -> str:
-    """The HTML of figures, as `figures.figures` gives them."""
-    from jinja2 import Environment, StrictUndefined
+    """The HTML of a report, as `figures.figures` or an audit gives it; texts are cut until it is below MAX_BYTES."""
     from markupsafe import Markup
 
-    shown = _all_visible(found)
-    env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    whole = {**_ABSENT, **found}
+    drawn = {name: Markup(svg) for name, svg in charts(_visible(whole, LENGTHS[0])).items()}  # noqa: S704 - our renderer's
+    html = ""
+    for length in LENGTHS:
+        html = _rendered(_visible(whole, length), drawn)
+        if len(html.encode()) < MAX_BYTES:
+            break
+    return html
+
+
+def _rendered(shown: dict[str, Any], drawn: Mapping[str, Any]) -> str:
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    env = Environment(
+        loader=FunctionLoader(own), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     env.filters.update(number=number, percent=percent, measure=measure)
-    room = files("pipelines.audit")
-    template = env.from_string((room / "report.html.j2").read_text("utf-8"))
-    drawn = {name: Markup(svg) for name, svg in charts(shown).items()}  # noqa: S704 - written by our own renderer
-    style = Markup((room / "report.css").read_text("utf-8"))  # noqa: S704 - our own file
-    return template.render(f=shown, charts=drawn, style=style, shown_reasons=SHOWN_REASONS)
+    env.globals.update(f=shown, charts=drawn, links=Links(shown["documents"]), SHOWN_REASONS=SHOWN_REASONS)
+    return env.get_template("report.html.j2").render(frame(), SHOWN_ROWS=SHOWN_ROWS)
 
 
-def _all_visible(value: Any) -> Any:
-    """The value with every text in it made visible; a NUL would end what a browser reads as text."""
+def frame() -> dict[str, Any]:
+    """What every page of this room begins with: `style`, `script`, and the `policy` that lets only these in."""
+    from markupsafe import Markup
+
+    script = (files("decontam") / "tables.js").read_text("utf-8") + own("report.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    own_parts = {"style": Markup(own("report.css")), "script": Markup(script)}  # noqa: S704 - our own files
+    return {**own_parts, "policy": Markup(POLICY).format(script=f"sha256-{digest}")}  # noqa: S704 - ours
+
+
+@cache
+def own(name: str) -> str:
+    """The text of a file of this room."""
+    return (files("pipelines.audit") / name).read_text("utf-8")
+
+
+def _visible(value: Any, length: int) -> Any:
+    """The value with every text in it made visible, and cut to a length; a NUL would end a text in a browser."""
     if isinstance(value, str):
-        return visible(value)
+        shown = visible(value)
+        return shown if len(shown) <= length else shown[:length] + "…"
     if isinstance(value, dict):
-        return {_all_visible(k): _all_visible(v) for k, v in value.items()}
+        return {_visible(k, length): _visible(v, length) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [_all_visible(v) for v in value]
+        return [_visible(v, length) for v in value]
     return value
 
 
