@@ -49,6 +49,7 @@ def code_versions() -> dict[str, str]:
     from filters.language import LANGUAGE_VERSION
     from filters.minhash import MINHASH_VERSION
     from filters.paragraphs import PARAGRAPHS_VERSION
+    from filters.personal import PERSONAL_VERSION
     from filters.quality import QUALITY_VERSION
     from filters.takedown import TAKEDOWN_VERSION
     from filters.text import TEXT_VERSION
@@ -70,6 +71,7 @@ def code_versions() -> dict[str, str]:
         "decontaminate": f"scans-2/{MATCH_VERSION}/{TEXT_VERSION}",
         "score": "score-1",
         "synth": f"synth-1/{GATES_VERSION}/{SAMPLE_VERSION}/{TEXT_VERSION}",
+        "personal_data": PERSONAL_VERSION,
         "takedown": TAKEDOWN_VERSION,
         "orphans": "orphans-1",
         "tokens": TOKENS_VERSION,

@@ -11,13 +11,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from pipelines.recipe_base import Model
+from pipelines.recipe_base import Model, SourceKind
 from pipelines.recipe_base import StageModel as _Stage
 from pipelines.recipe_mix import Mix, check_mixes
+from pipelines.recipe_personal import PersonalDataStage, check_personal
 from pipelines.recipe_synth import ScoreStage, SynthStage
 
 MEGABYTE = 1_000_000
-SourceKind = Literal["web", "book", "code", "synth"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -313,6 +313,7 @@ Stage = Annotated[
     | MinhashDedupStage
     | ParagraphDedupStage
     | DecontaminateStage
+    | PersonalDataStage
     | TakedownStage
     | OrphansStage
     | ScoreStage
@@ -357,5 +358,6 @@ class Recipe(Model):
         if html and stages[0] != "extract":
             msg = f"source {html[0]!r} holds HTML, so the first stage must be extract"
             raise ValueError(msg)
+        check_personal(stages)
         check_mixes(self.mixes, stages)
         return self

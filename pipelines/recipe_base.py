@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+SourceKind = Literal["web", "book", "code", "synth"]
 
 
 def check_texts(sources: Sequence[Any], remedy: str) -> None:

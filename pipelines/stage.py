@@ -106,6 +106,12 @@ def _synth(config: Any, answers: Artefact | None) -> PipelineStep:
     return MakeSamples(config, answers)
 
 
+def _personal_data(config: Any, _: Artefact | None) -> PipelineStep:
+    from filters.personal_step import PersonalData
+
+    return PersonalData(config.kinds, config.action, config.placeholders, config.sources)
+
+
 def _takedown(_config: Any, listed: Artefact | None) -> PipelineStep:
     from filters.takedown import Takedown
 
@@ -134,6 +140,7 @@ _STEPS: dict[str, Callable[[Any, Artefact | None], PipelineStep]] = {
     "quality": _quality,
     "score": _score,
     "synth": _synth,
+    "personal_data": _personal_data,
     "takedown": _takedown,
     "tokens": _tokens,
     "datatrove": lambda config, _: load_filter(config),
