@@ -23,7 +23,7 @@ from pipelines.inputs import file_digest, resolve
 from pipelines.places import Place, copy, fetched, place
 from pipelines.plan import KEY_CHARS, Plan, PlannedStage, need_of
 from pipelines.progress import Events
-from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, TakedownStage
+from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, TakedownStage, TokensStage
 from pipelines.recipe_synth import AsksStage
 from pipelines.sources import read_texts
 from pipelines.spool import spool_folder
@@ -42,6 +42,8 @@ def prepare(plan: Plan, stage: PlannedStage, events: Events) -> Artefact | None:
         return _made(plan, stage, "index", "index.bin", lambda tmp: _index(plan, config, tmp, events))
     if isinstance(config, TakedownStage):
         return _made(plan, stage, "list", "takedown.txt", lambda tmp: _takedown(plan, config, tmp))
+    if isinstance(config, TokensStage) and config.tokenizer != "builtin":
+        return _made(plan, stage, "tokenizer", "tokenizer.json", lambda tmp: _tokenizer(plan, config, tmp))
     if isinstance(config, AsksStage):
         return _answers(plan, stage, config)
     return None
@@ -129,6 +131,16 @@ def _takedown(plan: Plan, config: TakedownStage, tmp: Path) -> Facts:
     with fetched(given) as here:  # a line that is no entry stops the build here, not in a worker
         load_takedown(str(here), file_digest(given))
     return {}
+
+
+def _tokenizer(plan: Plan, config: TokensStage, tmp: Path) -> Facts:
+    from filters.subwords import Subwords
+    from pipelines.pack_inputs import given_tokenizer
+
+    given = given_tokenizer(config.tokenizer, plan.base)
+    Subwords(given.data, given.name)  # one that cannot be read stops the build here, not in a worker
+    tmp.write_bytes(given.data)
+    return {"name": given.name}
 
 
 def _index(plan: Plan, config: DecontaminateStage, tmp: Path, events: Events) -> Facts:

@@ -18,7 +18,16 @@ import orjson
 
 from pipelines.inputs import InputFile, describe, file_digest, find_places, resolve
 from pipelines.places import Place, fetched_below, join
-from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
+from pipelines.recipe import (
+    CodeStage,
+    DecontaminateStage,
+    RecallStage,
+    Recipe,
+    Stage,
+    TakedownStage,
+    TokensStage,
+    stage_name,
+)
 
 FORMAT = "mathcorpus-2"  # of datasets and keys; another value makes every key another
 _PATHS = {"path", "positive", "negative", "seeds", "model", "against", "prompts", "journal"}
@@ -94,6 +103,8 @@ def ingest_key(recipe: Recipe, files: Sequence[InputFile]) -> str:
 def stage_key(stage: Stage, before: str, needs: dict[str, str]) -> str:
     """Key of a stage behind another; `needs` holds digests of the models and sets that it reads."""
     config = stage.model_dump(mode="json", exclude=_PATHS | {"checkpoint", "server", "optional"})
+    if isinstance(stage, TokensStage) and needs:
+        config["tokenizer"] = "given"  # wherever it is: `needs` knows its bytes
     return _key(stage.stage, {"before": before, "config": config, "needs": needs, "name": stage_name(stage)})
 
 
@@ -136,6 +147,17 @@ def takedown_path(stage: TakedownStage, base: Place) -> Place:
     """The file of a list of what is to be left out."""
     [(_, path)] = find_places(resolve(stage.path, base), (".txt",), "takedown.path")
     return path
+
+
+def tokenizer_key(stage: TokensStage, base: Place) -> str | None:
+    """Key of the tokenizer that a tokens stage is given: its bytes, and what reads them; None for the project's own."""
+    if stage.tokenizer == "builtin":
+        return None
+    from filters.subwords import SUBWORDS_VERSION
+    from pipelines.pack_inputs import given_tokenizer
+
+    found = given_tokenizer(stage.tokenizer, base)
+    return digest({"given": found.sha256, "code": SUBWORDS_VERSION, "tokenizers": version("tokenizers")})
 
 
 @contextmanager

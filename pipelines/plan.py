@@ -13,7 +13,16 @@ from filters.errors import InputError
 from pipelines import keys
 from pipelines.inputs import InputFile, file_digest, group_files, inventory, unread_files
 from pipelines.places import Place, names_in
-from pipelines.recipe import CodeStage, DecontaminateStage, RecallStage, Recipe, Stage, TakedownStage, stage_name
+from pipelines.recipe import (
+    CodeStage,
+    DecontaminateStage,
+    RecallStage,
+    Recipe,
+    Stage,
+    TakedownStage,
+    TokensStage,
+    stage_name,
+)
 from pipelines.recipe_mix import MIX_VERSION, Mix
 from pipelines.recipe_synth import AsksStage
 from pipelines.reduces import REDUCTIONS
@@ -187,6 +196,8 @@ def need_of(config: Stage, base: Place, seed: int) -> str | None:
         return keys.index_key(config, base)
     if isinstance(config, TakedownStage):
         return keys.digest({"given": file_digest(keys.takedown_path(config, base))})
+    if isinstance(config, TokensStage):
+        return keys.tokenizer_key(config, base)
     if isinstance(config, AsksStage):
         from pipelines.model_access import need
 

@@ -288,10 +288,12 @@ class OrphansStage(_Stage):
 
 
 class TokensStage(_Stage):
-    """Counts tokens: `builtin` is the project's own tokeniser (words, numbers, Chinese characters)."""
+    """Counts tokens: by the project's own tokeniser (words, numbers, Chinese characters), or by that of a model."""
 
     stage: Literal["tokens"]
-    tokenizer: Literal["builtin"] = Field(default="builtin", description="the project's own")
+    tokenizer: str = Field(
+        default="builtin", min_length=1, description="builtin, a tokenizer.json or its folder, or a name of the hub"
+    )
 
 
 class DatatroveStage(_Stage):

@@ -126,10 +126,10 @@ def _score(config: Any, answers: Artefact | None) -> PipelineStep:
     return ScoreDocuments(config, answers)
 
 
-def _tokens(_config: Any, _: Artefact | None) -> PipelineStep:
-    from filters.tokens import CountTokens
+def _tokens(_config: Any, tokenizer: Artefact | None) -> PipelineStep:
+    from filters.tokens import CountSubwords, CountTokens
 
-    return CountTokens()
+    return CountTokens() if tokenizer is None else CountSubwords(tokenizer.path, tokenizer.digest)
 
 
 _STEPS: dict[str, Callable[[Any, Artefact | None], PipelineStep]] = {
