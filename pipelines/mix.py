@@ -185,11 +185,11 @@ def figures(
                 "documents_there": there,
                 "tokens_there": there_tokens,
                 "documents": documents,
-                "copies": rows - documents,
+                "copies": rows,
                 "tokens": tokens,
                 "epochs": _share(tokens, there_tokens),
                 "share_wanted": _share(decided["wanted"][number], wanted),
-                "share_got": _share(tokens, total),
+                "share_got": _share(tokens, total) or 0.0,
                 "short": decided["short"][number],
             }
         )
