@@ -44,9 +44,7 @@ def prepare(plan: Plan, stage: PlannedStage, events: Events) -> Artefact | None:
         return _made(plan, stage, "list", "takedown.txt", lambda tmp: _takedown(plan, config, tmp))
     if isinstance(config, TokensStage) and config.tokenizer != "builtin":
         return _made(plan, stage, "tokenizer", "tokenizer.json", lambda tmp: _tokenizer(plan, config, tmp))
-    if isinstance(config, AsksStage):
-        return _answers(plan, stage, config)
-    return None
+    return _answers(plan, stage, config) if isinstance(config, AsksStage) else None
 
 
 def _answers(plan: Plan, stage: PlannedStage, config: AsksStage) -> Artefact:

@@ -149,8 +149,10 @@ def takedown_path(stage: TakedownStage, base: Place) -> Place:
     return path
 
 
-def tokenizer_key(stage: TokensStage, base: Place) -> str | None:
-    """Key of the tokenizer that a tokens stage is given: its bytes, and what reads them; None for the project's own."""
+def given_key(stage: TakedownStage | TokensStage, base: Place) -> str | None:
+    """Key of a list or a tokenizer that a stage is given: its bytes, and what reads them; None for our own tokeniser."""
+    if isinstance(stage, TakedownStage):
+        return digest({"given": file_digest(takedown_path(stage, base))})
     if stage.tokenizer == "builtin":
         return None
     from filters.subwords import SUBWORDS_VERSION

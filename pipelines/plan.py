@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from filters.errors import InputError
 from pipelines import keys
-from pipelines.inputs import InputFile, file_digest, group_files, inventory, unread_files
+from pipelines.inputs import InputFile, group_files, inventory, unread_files
 from pipelines.places import Place, names_in
 from pipelines.recipe import (
     CodeStage,
@@ -194,10 +194,8 @@ def need_of(config: Stage, base: Place, seed: int) -> str | None:
         return keys.code_model_key(config, base)
     if isinstance(config, DecontaminateStage):
         return keys.index_key(config, base)
-    if isinstance(config, TakedownStage):
-        return keys.digest({"given": file_digest(keys.takedown_path(config, base))})
-    if isinstance(config, TokensStage):
-        return keys.tokenizer_key(config, base)
+    if isinstance(config, TakedownStage | TokensStage):
+        return keys.given_key(config, base)
     if isinstance(config, AsksStage):
         from pipelines.model_access import need
 
