@@ -14,7 +14,7 @@ _BEHIND = {"tokens": "it counts them", "decontaminate": "its evidence quotes the
 
 
 class PersonalDataStage(StageModel):
-    """E-mail addresses, telephone numbers, IP addresses: masked, or a reason to go; before stages that quote or count."""
+    """E-mail addresses, telephone numbers, IP addresses: masked, or a reason to go; before what quotes or counts."""
 
     stage: Literal["personal_data"]
     kinds: tuple[_Kind, ...] = Field(default=("email", "telephone", "ip"), min_length=1, description="what to look for")
