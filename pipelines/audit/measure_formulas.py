@@ -14,29 +14,35 @@ from dataclasses import dataclass, field
 from filters.raw_delimiters import MAX_DISPLAY_CHARS, MAX_INLINE_CHARS, like_inline
 
 KINDS = ("dollar", "display_dollar", "parenthesis", "bracket", "environment", "brace")
-TEX_PAIRS = 3  # pairs of `$` with TeX between them, for all of a text's `$` to be taken for delimiters
 NEAR = 200  # characters in which TeX has to stand, for a delimiter without a partner to be one
 _ENVIRONMENTS = (
     "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math|aligned|split|cases|array|[pbvBV]?matrix"
 )
 _TOKEN = re.compile(
-    r"(?P<skip>^(?P<fence>```+|~~~+).*?(?:^(?P=fence)|\Z)"
+    r"(?P<skip>^[ \t>]*(?P<fence>```+|~~~+)[^\n`~\\]*\n.*?(?:^[ \t>]*(?P=fence)|\Z)"
     r"|(?<!`)`(?!`)[^`\n]{1,200}`(?!`)"
     r"|\\begin\{(?P<verbatim>verbatim|Verbatim|lstlisting|minted)\*?\}.*?\\end\{(?P=verbatim)\*?\}"
     r"|\\verb\*?(?P<bar>[^\w\s*]).*?(?P=bar))"
-    rf"|\\(?P<edge>begin|end)\{{(?P<name>(?:{_ENVIRONMENTS})\*?)\}}"
+    rf"|\\(?P<edge>begin|end) ?\{{(?P<name>(?:{_ENVIRONMENTS})\*?)\}}"
     r"|\\(?P<bracket>[()\[\]])|\\.|(?P<dollar>\$)|(?P<blank>\n[ \t]*\n)|(?P<comment>%[^\n]*)",
     re.DOTALL | re.MULTILINE,
 )
 _LATEX = re.compile(r"\\(?:section|chapter|label|documentclass|begin\{(?:document|theorem|proof|lemma|definition))\b")
-_TEX = re.compile(r"\\[a-zA-Z]{2}|[_^][\w{\\]")
+_COMMAND = re.compile(r"\\[a-zA-Z]{2}|[_^]\{|\^\w")
 _TEX_BODY = re.compile(r"\\[a-zA-Z]|[_^=<>]|^\s*[\w+\-/*()., ]{1,20}\s*$")
 _IN_DOLLARS = re.compile(r"(?<![$\\])\$(?! )([^$\n]{1,260})(?<! )\$(?!\d)")
 _NO_DELIMITER = re.compile(  # behind a `$`: a price, a variable, a command to be typed
-    r"\d[\d,.]*(?![\w^_{\\+=*/])|\{|\((?!\\)|[A-Za-z_]\w{2,}(?![\w^{])|[A-Z][A-Z_]+\b|[?@#!*'\"/|&;.]"
+    r"\d[\d,.]*(?![\w^_{\\+=*/])|\{|\((?!\\)|[A-Za-z_]\w{2,}(?![\w^{])|[A-Za-z_]\w*(?:\[|->|=)|[A-Z][A-Z_]+\b|[?@#!*'\"/|&;.]"
 )
+_BEFORE = " \t(\"'“‘（，。、：；"  # what may stand before a delimiter that opens
+_CURRENCIES = ("US", "CA", "AU", "NT", "HK")
+_PROSE_WORDS = 3  # between blanks, between two `$`: what stands between two formulas
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])")
+_TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname\*?|begin|end)\s*\{[^{}]*\}")
 _ESCAPE = re.compile(r"\\[^a-zA-Z]")
-_EDGES = re.compile(r"\\(begin|end)\{(\w+\*?)\}")
+_EDGES = re.compile(r"\\(begin|end) ?\{(\w+\*?)\}")
+_IN_TEXT = re.compile(r"\\(?:text\w*|mbox|hbox|mathrm)\s*\{[^{}]*\Z")  # where a `$` begins a formula inside a formula
+_PRETEXT = re.compile(r"<(m|me|men|md|mdn)>(.*?)</\1>", re.DOTALL)
 _PAIRS = {"(": (")", "parenthesis"), "[": ("]", "bracket")}
 _CLOSERS = {")": "parenthesis", "]": "bracket"}
 
@@ -53,9 +59,18 @@ class Formulas:
 def formulas(text: str) -> Formulas:
     """The formulas of a text; O(n) time, but for delimiters without a partner, each of which looks up to a limit."""
     found = Formulas()
-    if "$" in text or "\\" in text:
+    if "</m>" in text:  # PreTeXt: its `$` are those of programs
+        for formula in _PRETEXT.finditer(text):
+            found.count, found.characters = found.count + 1, found.characters + len(formula[0])
+    elif "$" in text or "\\" in text:
         _Reading(text, found).run()
     return found
+
+
+def _is_prose(body: str) -> bool:
+    """Whether it is what stands between two formulas, and not in one."""
+    padded = body[:1].isspace() and body[-1:].isspace()
+    return padded and len(_WORD.findall(_TEXT_COMMAND.sub("", body))) >= _PROSE_WORDS
 
 
 class _Reading:
@@ -65,7 +80,8 @@ class _Reading:
         self.text, self.found = text, found
         latex = _LATEX.search(text) is not None
         self.marks = [m for m in _TOKEN.finditer(text) if m["skip"] is None and (latex or m["comment"] is None)]
-        self.sure = latex or sum(_TEX.search(m[1]) is not None for m in _IN_DOLLARS.finditer(text)) >= TEX_PAIRS
+        speaks = any(m["edge"] or m["bracket"] for m in self.marks)
+        self.sure = latex or speaks or any(_COMMAND.search(m[1]) for m in _IN_DOLLARS.finditer(text))
         self.begins = 0  # of the paragraph
         self.mathematics = False  # whether the paragraph has a formula in TeX
 
@@ -91,30 +107,43 @@ class _Reading:
 
     def _inline(self, at: int) -> int:
         mark = self.marks[at]
-        behind = at + 1
-        while behind < len(self.marks) and not (self.marks[behind]["dollar"] or self.marks[behind]["blank"]):
-            behind += 1
-        closing = self.marks[behind] if behind < len(self.marks) else None
-        if closing is not None and closing["dollar"] and closing.start() - mark.end() <= MAX_INLINE_CHARS:
+        behind = self._next_dollar(at)
+        while behind and _IN_TEXT.search(self.text, mark.end(), self.marks[behind].start()):
+            inner = self._next_dollar(behind)
+            behind = self._next_dollar(inner) if inner else 0
+        closing = self.marks[behind]
+        if behind and closing.start() - mark.end() <= MAX_INLINE_CHARS:
             body, following = self.text[mark.end() : closing.start()], self.text[closing.end() : closing.end() + 1]
-            if like_inline(body, following, sure=self.sure, renderer=True):
+            if not _is_prose(body) and like_inline(body, following, sure=self.sure, renderer=True):
                 self._add(mark.start(), closing.end(), body)
                 return behind + 1
         if not self._is_something_else(mark) and (self.mathematics or self._tex_near(mark.start())):
             self.found.unbalanced["dollar"] += 1
         return at + 1
 
+    def _next_dollar(self, at: int) -> int:
+        """The next `$` of the paragraph; 0 where there is none."""
+        for behind in range(at + 1, len(self.marks)):
+            if self.marks[behind]["dollar"]:
+                return behind
+            if self.marks[behind]["blank"]:
+                return 0
+        return 0
+
     def _is_something_else(self, mark: re.Match[str]) -> bool:
-        """Whether a `$` is no delimiter by what stands around it."""
+        """Whether a `$` is no delimiter by what stands around it; behind a letter or a sign it could only close."""
         line = self.text[self.text.rfind("\n", 0, mark.start()) + 1 : mark.start()]
+        if line[-1:].strip(_BEFORE):
+            return line[-2:] in _CURRENCIES
         prompt = not line.strip(" >\t") and self.text[mark.end() : mark.end() + 1] == " "
-        currency = line[-2:] in ("US", "CA", "AU", "NT", "HK") or _NO_DELIMITER.match(self.text, mark.end())
-        return prompt or bool(currency)
+        return prompt or _NO_DELIMITER.match(self.text, mark.end()) is not None
 
     def _display(self, at: int) -> int:
         start = self.marks[at].start()
         behind = at + 2
         while behind < len(self.marks) and self.marks[behind].start() - start <= MAX_DISPLAY_CHARS:
+            if self.marks[behind]["blank"]:
+                break
             if self.marks[behind]["dollar"] and self._doubled(behind):
                 self._add(start, self.marks[behind].end() + 1, self.text[start + 2 : self.marks[behind].start()])
                 return behind + 2
@@ -127,7 +156,7 @@ class _Reading:
         mark = self.marks[at]
         sign = mark["bracket"]
         if sign in _CLOSERS:
-            if _TEX.search(self.text, max(self.begins, mark.start() - NEAR), mark.start()):
+            if _COMMAND.search(self.text, max(self.begins, mark.start() - NEAR), mark.start()):
                 self.found.unbalanced[_CLOSERS[sign]] += 1
             return at + 1
         closer, kind = _PAIRS[sign]
@@ -141,7 +170,7 @@ class _Reading:
                     self._add(mark.start(), self.marks[behind].end(), body)
                 return behind + 1
             behind += 1
-        if self._tex_near(mark.start()):
+        if self.text[mark.end() : mark.end() + 1] != "[" and self._tex_near(mark.end()):
             self.found.unbalanced[kind] += 1
         return at + 1
 
@@ -163,15 +192,15 @@ class _Reading:
         return at + 1
 
     def _tex_near(self, place: int) -> bool:
-        """Whether TeX stands behind a place, in its paragraph."""
+        """Whether TeX stands around a place, in its paragraph."""
         end = self.text.find("\n\n", place)
-        return _TEX.search(self.text, place, min(place + NEAR, len(self.text) if end < 0 else end)) is not None
+        last = min(place + NEAR, len(self.text) if end < 0 else end)
+        return _COMMAND.search(self.text, max(self.begins, place - NEAR), last) is not None
 
     def _add(self, start: int, end: int, body: str) -> None:
         self.found.count += 1
         self.found.characters += end - start
-        if _TEX.search(body):
-            self.mathematics = True
+        self.mathematics |= self.sure or _COMMAND.search(body) is not None
         if "{" in body or "}" in body:
             bare = _ESCAPE.sub("", body)
             self.found.unbalanced["brace"] += bare.count("{") != bare.count("}")
