@@ -15,6 +15,7 @@ from pipelines.cli_dedup import dedup
 from pipelines.cli_extract import extract
 from pipelines.cli_options import PLACE
 from pipelines.cli_pack import pack
+from pipelines.cli_publish import publish
 from pipelines.cli_recall import recall
 from pipelines.cli_score import score
 from pipelines.cli_selftest import selftest
@@ -59,6 +60,7 @@ main.add_command(decontaminate)
 main.add_command(dedup)
 main.add_command(extract)
 main.add_command(pack)
+main.add_command(publish)
 main.add_command(recall)
 main.add_command(score)
 main.add_command(selftest)
