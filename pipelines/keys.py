@@ -150,7 +150,7 @@ def takedown_path(stage: TakedownStage, base: Place) -> Place:
 
 
 def given_key(stage: TakedownStage | TokensStage, base: Place) -> str | None:
-    """Key of a list or a tokenizer that a stage is given: its bytes, and what reads them; None for our own tokeniser."""
+    """Key of a list or tokenizer that a stage is given: its bytes, and what reads them; None for our own tokeniser."""
     if isinstance(stage, TakedownStage):
         return digest({"given": file_digest(takedown_path(stage, base))})
     if stage.tokenizer == "builtin":
