@@ -64,6 +64,6 @@
   for (const table of document.querySelectorAll("table")) {
     if (!table.tHead || !table.tBodies.length || table.tBodies[0].rows.length < 2) continue;
     sortable(table);
-    if (table.tBodies[0].rows.length >= LONG) filterable(table);
+    if (table.tBodies[0].rows.length >= LONG && !table.closest("figure")) filterable(table);
   }
 })();

@@ -167,11 +167,11 @@ def test_a_folder_has_a_page_of_its_measures() -> None:
         "contaminated.exact &gt; 0 : it is 1",
         "2 files, 999 bytes: 2 documents.",
         "plain 3",
-        "1 documents repeat another one character for character (50 %).",
+        "1 document repeats another one character for character (50 %).",
         "Near duplicates were sought among a sample of 1 of 2 documents",
-        "1 documents have 3 formulas",
+        "1 document with 3 formulas",
         "jo***@ex***.org",
-        "1 other values have 1 documents.",
+        "1 other value with 1 document is not listed.",
     ):
         assert expected in told
     assert "mathcorpus trace" not in told

@@ -21,6 +21,7 @@ WIDTH = 270  # of the bars; with labels a chart is as wide as a telephone
 TOP_BENCHMARKS = 20
 TOP_REASONS = 8
 LABEL_COLUMNS = 26  # letters; a Chinese character counts as two
+_TICKS = 4
 _MARGIN = 1.08  # longest bar to the end of its axis
 _PICTURES = {**{c: 0x2400 + c for c in range(0x20) if chr(c) not in "\t\n\r"}, 0x7F: 0x2421}
 _HIDDEN = [*range(0x80, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xFDD0, 0xFDF0), 0xFFFE, 0xFFFF]
@@ -145,13 +146,16 @@ def _stacked(rows: list[dict[str, Any]], colours: list[str]) -> alt.Chart | None
     """
     import altair as alt
 
-    if not any(row["documents"] for row in rows):
+    longest: Counter[int] = Counter()
+    for row in rows:
+        longest[row["place"]] += row["documents"]
+    if not any(longest.values()):
         return None
     return (
         alt.Chart(alt.Data(values=rows), width=WIDTH, height={"step": 22})
         .mark_bar()
         .encode(
-            x=alt.X("documents:Q", title="documents", axis=_counts()),
+            x=alt.X("documents:Q", title="documents", axis=_counts(max(longest.values()))),
             y=alt.Y("name:N", title=None, sort=alt.EncodingSortField("place", "min")),
             color=alt.Color("part:N", sort=alt.EncodingSortField("order", "min"), scale=alt.Scale(range=colours)),
             order=alt.Order("order:Q"),
@@ -159,10 +163,11 @@ def _stacked(rows: list[dict[str, Any]], colours: list[str]) -> alt.Chart | None
     )
 
 
-def _counts() -> alt.Axis:
+def _counts(highest: int) -> alt.Axis:
     import altair as alt
 
-    return alt.Axis(format=",d", tickCount=4, tickMinStep=1)
+    few = {"values": list(range(highest + 1))} if highest <= _TICKS else {}  # else Vega marks halves of a document
+    return alt.Axis(format=",d", tickCount=_TICKS, **few)
 
 
 def _histogram(name: str, edges: list[float], parts: dict[str, list[int]]) -> alt.Chart | None:
@@ -177,6 +182,7 @@ def _histogram(name: str, edges: list[float], parts: dict[str, list[int]]) -> al
     ]
     if not rows:
         return None
+    highest = max(map(sum, zip(*parts.values(), strict=True)))
     kind = {"type": "log", "base": 2} if name == "tokens" else {}
     scale = alt.Scale(domain=[edges[0], edges[-1]], nice=False, **kind)
     shares = alt.Axis(format=",", tickCount=5)
@@ -188,7 +194,7 @@ def _histogram(name: str, edges: list[float], parts: dict[str, list[int]]) -> al
         .encode(
             x=alt.X("low:Q", bin="binned", scale=scale, title=None, axis=shares),
             x2="high:Q",
-            y=alt.Y("count:Q", title=None, stack="zero", axis=_counts()),
+            y=alt.Y("count:Q", title=None, stack="zero", axis=_counts(highest)),
             color=alt.Color("part:N", scale=alt.Scale(domain=list(parts), range=colours), **legend),
             order=alt.Order("order:Q"),
         )
@@ -196,7 +202,11 @@ def _histogram(name: str, edges: list[float], parts: dict[str, list[int]]) -> al
 
 
 def _reasons(removed: list[dict[str, Any]]) -> alt.Chart | None:
-    bars = [(r["reason"], r["documents"]) for r in removed[:TOP_REASONS]]
+    often = Counter(r["reason"] for r in removed[:TOP_REASONS])
+    bars = [
+        (r["reason"] if often[r["reason"]] == 1 else f"{r['stage']}: {r['reason']}", r["documents"])
+        for r in removed[:TOP_REASONS]
+    ]
     return _bars(bars, "documents removed")
 
 

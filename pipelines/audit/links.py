@@ -29,6 +29,7 @@ class Links:
         ids = [i for i in dict.fromkeys(shown) if i in self._documents]
         if not ids:
             return escape(content)
+        numbers = " ".join([str(self._number(i)) for i in ids])
         self._count += 1
         place = f"n-{self._count}"
         for number, (one, following) in enumerate(zip(ids, [*ids[1:], None], strict=True), 1):
@@ -36,7 +37,6 @@ class Links:
             of = f" {number} of {len(ids)}" if len(ids) > 1 else ""
             then = Markup(', <a href="#{}">next</a>').format(self._anchor(following)) if following else ""
             self._uses.setdefault(one, []).append(Markup("{}{}{}").format(back, of, then))
-        numbers = " ".join(str(self._number(i)) for i in ids)
         link = Markup('<a id="{}" href="#{}" data-see="{}" data-what="{}">{}</a>')
         return link.format(place, self._anchor(ids[0]), numbers, what, content)
 

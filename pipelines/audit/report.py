@@ -78,7 +78,7 @@ def _rendered(shown: dict[str, Any], drawn: Mapping[str, Any]) -> str:
     env = Environment(
         loader=FunctionLoader(own), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    env.filters.update(number=number, percent=percent, measure=measure)
+    env.filters.update(number=number, percent=percent, measure=measure, of=of, unbroken=unbroken)
     env.globals.update(f=shown, charts=drawn, links=Links(shown["documents"]), SHOWN_REASONS=SHOWN_REASONS)
     return env.get_template("report.html.j2").render(frame(), SHOWN_ROWS=SHOWN_ROWS)
 
@@ -115,7 +115,17 @@ def number(value: float | None) -> str:
     """A count with thousands marked, or a dash."""
     if value is None:
         return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    return f"{int(value):,}" if value == int(value) else f"{value:,.4g}"
+
+
+def unbroken(text: str) -> str:
+    """The text, with no line end between a number and its sign of percent."""
+    return text.replace(" %", "\u00a0%")
+
+
+def of(count: int, noun: str) -> str:
+    """A count with its noun, in the plural if need be."""
+    return f"{number(count)} {noun}{'' if count == 1 else 's'}"
 
 
 def measure(value: Any) -> str:
