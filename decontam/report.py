@@ -294,7 +294,7 @@ def _json(value: Any) -> str:
 def _render(view: Mapping[str, Any], hits: Sequence[Mapping[str, Any]]) -> str:
     from markupsafe import Markup
 
-    script, style = (_own(name) for name in ("report.js", "report.css"))
+    script, style = _own("tables.js") + _own("report.js"), _own("report.css")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     menus = {name: sorted(Counter(hit[name] for hit in hits).items()) for name in ("benchmark", "field")}
     kinds = Counter(hit["kind"] for hit in hits)

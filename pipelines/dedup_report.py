@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,20 +126,17 @@ def _clusters(found: Answer) -> dict[str, Any]:
 
 
 def write_report(path: Path, report: dict[str, Any], found: Answer, keyed: Sequence[Keyed], params: RowParams) -> None:
-    """Writes report.html: one file that loads nothing and runs no script."""
+    """Writes report.html: one file that loads nothing, and runs no script but ours."""
     from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
 
-    from pipelines.audit.report import number
+    from pipelines.audit.report import frame, number, own
 
     env = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     env.filters.update(number=number)
-    room = files("pipelines.audit")
-    style = Markup((room / "report.css").read_text("utf-8"))  # noqa: S704 - our own file
-    template = env.from_string((room / "dedup.html.j2").read_text("utf-8"))
+    template = env.from_string(own("dedup.html.j2"))
     clusters = _shown(report["clusters"]["largest"], found, keyed, params)
     shown = {**report, "files": [{**f, "name": visible(f["name"])} for f in report["files"]]}
-    write_bytes(path, template.render(f=shown, clusters=clusters, style=style).encode())
+    write_bytes(path, template.render(frame(), f=shown, clusters=clusters).encode())
 
 
 def _shown(largest: Sequence[dict[str, Any]], found: Answer, keyed: Sequence[Keyed], params: RowParams) -> list[Any]:

@@ -323,3 +323,15 @@ def test_the_page_fits_the_screen(browser: Browser, tmp_path: Path, width: int) 
     browser.open((tmp_path / "report.html").as_uri())
 
     assert browser.value("document.documentElement.scrollWidth") == width
+
+
+def test_a_table_sorts(browser: Browser, tmp_path: Path) -> None:
+    """The benchmarks by the items that were hit."""
+    rows = [{"benchmark": name, "split": "test", "items_hit": n} for name, n in (("a", 2), ("b", 1000), ("c", 30))]
+    write_report(tmp_path, {**REPORT, "benchmarks": rows}, HITS)
+    browser.open((tmp_path / "report.html").as_uri())
+    table = "[...document.querySelectorAll('table')].find((t) => t.textContent.includes('b / test'))"
+    browser.value(f"[...{table}.querySelectorAll('th button')].find((b) => b.textContent === 'items hit').click()")
+    order = browser.value(f"[...{table}.tBodies[0].rows].map((r) => r.cells[0].textContent).join()")
+
+    assert order == "b / test,c / test,a / test"
