@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from filters.errors import AccountingError, InputError
 from pipelines import dataset as ds
+from pipelines.audit.head import BUILD, FOLDER
 from pipelines.build import SHOWN_UNREAD, merge_counts
 from pipelines.engine import Engine
 from pipelines.inputs import InputFile, describe, digested, find_places, group_files, suffixes
@@ -25,7 +26,6 @@ from pipelines.places import Place, contents, place
 from pipelines.recipe import ExtractStage, JsonlSource, Source
 from pipelines.stage import MapTask, StageSpec, Task, marker, missing_ranks
 
-BUILD, FOLDER = "build", "folder"
 MAX_DOCUMENT_MB = 100.0  # a larger one is counted as too_large
 _FORMATS = ("warc", "wet", "html", "jsonl", "parquet", "text", "code")  # the first that takes a file name
 _SOURCES = TypeAdapter(list[Source])

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from decontam.align import side_by_side
 from pipelines.audit.evidence import DECONTAMINATE, EXACT, NEAR, Clusters, Contamination, read_coverage
+from pipelines.audit.head import head
 from pipelines.audit.shown import Firsts, by_id, documents, with_bins
 from pipelines.audit.tallies import Histogram, Places, Smallest, Tally, doubling_edges, fetch, share_edges
 from pipelines.dataset import Dataset, read_build
@@ -38,6 +39,7 @@ _SHOWN = ["id", "url", "origin", "source", "language", "licence", *SCORES, "toke
 def figures(build: Place) -> dict[str, Any]:
     """The figures of a finished build, ready for JSON; the same for the same datasets, but for what is under `cost`.
 
+    format, kind   of report.json, as docs/report.schema.json has it
     verdict        one sentence
     build          name, key, engine, versions, documents (read, kept, removed), datasets (rows, digest, content),
                    stages (name, key), skipped (records of other kinds, by kind),
@@ -70,6 +72,7 @@ def figures(build: Place) -> dict[str, Any]:
     funnel = _funnel(manifest, ledger.counts, {"corpus": corpus.rows, "removed": removed.rows})
     need = {s["name"]: s.get("need") for s in manifest["stages"]}.get(DECONTAMINATE)
     return {
+        **head(build, manifest),
         "verdict": _verdict(manifest["documents"], funnel["checks"]),
         "build": _about(manifest),
         "funnel": funnel,

@@ -28,13 +28,14 @@ from pipelines.audit.documents import (
     read_documents,
 )
 from pipelines.audit.figures import figures
+from pipelines.audit.head import absent
 from pipelines.audit.measure import measure
 from pipelines.audit.measure_contamination import Benchmarks, benchmarks_of, contamination, given_benchmarks
 from pipelines.audit.measure_figures import counted, plain_figures, sought
 from pipelines.audit.measure_folder import folder_figures
 from pipelines.audit.measure_near import exact_duplicates, near_duplicates
 from pipelines.audit.measure_rows import Measures
-from pipelines.audit.measure_shown import personal_figures, shown_documents
+from pipelines.audit.measure_shown import masked_text, personal_figures, shown_documents
 from pipelines.audit.report import page
 from pipelines.build import locked
 from pipelines.engine import Engine, make_engine
@@ -43,7 +44,6 @@ from pipelines.keys import code_versions, digest
 from pipelines.places import Place
 from pipelines.scan_reduce import rule
 
-FORMAT = "mathcorpus-report-1"
 SAMPLE = 100_000  # documents that are compared for near duplicates
 WORK = ".audit"
 _LOCK = ".lock"
@@ -168,16 +168,12 @@ class _Audit:
             gating.check_measured(self.options.gates, benchmarks=False, folder=self.found.build is None)
         measures, documents = self._measures(benchmarks)
         report = {
-            **(base or folder_figures(measures, documents, self.found.about or {})),
-            "format": FORMAT,
-            "kind": self.found.kind,
+            **absent(self.found.kind),
+            **(base or folder_figures(measures, self.found.about or {})),
             "input": self.found.about,
             "measures": measures,
-            "documents": {**base.get("documents", {}), **documents},
-            "comparison": None,
+            "documents": _joined(base.get("documents", {}), documents),
         }
-        for name, absent in (("mixes", []), ("packed", None)):
-            report.setdefault(name, absent)
         values = gating.figures_of(report)
         return {**report, "gates": values, "failed": gating.failed(self.options.gates, values)}
 
@@ -218,6 +214,12 @@ class _Audit:
             "personal": personal_figures(data, counts, shown),
         }
         return measures, shown_documents(data, facts, shown.rows)
+
+
+def _joined(told: dict[str, dict[str, Any]], shown: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The documents that a build's report tells of and those that the measures show; no personal data in either."""
+    masked = {name: {**one, "text": masked_text(one["text"])} for name, one in told.items()}
+    return {name: {**masked.get(name, {}), **shown.get(name, {})} for name in sorted({*masked, *shown})}
 
 
 def _hit_ids(hits: dict[str, Any] | None) -> set[str]:

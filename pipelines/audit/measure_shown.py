@@ -24,9 +24,8 @@ def shown_documents(data: Dataset, facts: Dataset, rows: Mapping[str, int]) -> d
     texts = fetch(data, list(rows.values()), ["text"], _READ_CHARS)
     found: dict[str, dict[str, Any]] = {}
     for name, row in sorted(rows.items()):
-        url = about[row]["url"]
-        told = {**about[row], "url": None if url is None else _masked(url), "text": _masked(texts[row]["text"])}
-        found[name] = {**told, "text": told["text"][:TEXT_CHARS]}
+        text = masked_text(texts[row]["text"]) or ""
+        found[name] = {**about[row], "url": masked_text(about[row]["url"]), "text": text[:TEXT_CHARS]}
     return found
 
 
@@ -55,5 +54,6 @@ def _first(text: str, kind: str) -> dict[str, str]:
     return {"masked": value, "context": f"{before[-_AROUND:]}{value}{after[:_AROUND]}"}
 
 
-def _masked(text: str) -> str:
-    return mask(text, find_in([text])[0])
+def masked_text(text: str | None) -> str | None:
+    """The text with placeholders for personal data."""
+    return None if text is None else mask(text, find_in([text])[0])
