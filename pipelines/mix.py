@@ -113,11 +113,14 @@ def _saved(root: Place, key: str, reports: Reports, kind: str, schema: pa.Schema
 
 
 def tokens_wanted(mix: Mix, there: Sequence[int]) -> list[int]:
-    """The tokens that each part shall have, of so many that are there; RecipeError where epochs use up the budget."""
+    """The tokens that each part shall have, of so many that are there; RecipeError where epochs use up the budget.
+
+    Numbers are those that the recipe shows, and not the nearest in binary: of 1,000,000 tokens 0.3 are 300,000.
+    """
     wanted = [p.tokens or 0 for p in mix.parts]
     for number, part in enumerate(mix.parts):
         if part.epochs is not None:
-            wanted[number] = round(Fraction(part.epochs) * there[number])
+            wanted[number] = round(Fraction(str(part.epochs)) * there[number])
     if mix.tokens is None:
         return wanted
     rest = mix.tokens - sum(wanted)
@@ -127,11 +130,11 @@ def tokens_wanted(mix: Mix, there: Sequence[int]) -> list[int]:
             f"{mix.tokens:,} to those with a weight; raise tokens, or lower epochs"
         )
         raise RecipeError(msg)
-    total = sum(Fraction(p.weight) for p in mix.parts if p.weight is not None)
+    total = sum(Fraction(str(p.weight)) for p in mix.parts if p.weight is not None)
     until = Fraction(0)
     for number, part in enumerate(mix.parts):
         if part.weight is not None:
-            before, until = until, until + Fraction(part.weight)
+            before, until = until, until + Fraction(str(part.weight))
             wanted[number] = rest * until // total - rest * before // total  # together they are the rest
     return wanted
 
@@ -142,7 +145,7 @@ def cap_limits(mix: Mix, wanted: Sequence[int], there: Sequence[int]) -> list[in
     total = sum(min(tokens, most_copies(part) * held) for part, tokens, held in parts)
     limits = []
     for cap in mix.caps:
-        shared = None if cap.share is None else int(Fraction(cap.share) * total)
+        shared = None if cap.share is None else int(Fraction(str(cap.share)) * total)
         limits.append(min(limit for limit in (cap.tokens, shared) if limit is not None))
     return limits
 

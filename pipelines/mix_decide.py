@@ -177,7 +177,7 @@ def _walk(rows: Bucket, codes: I64, state: tuple[I64, I64, U64, npt.NDArray[np.b
 
 def fixed_epochs(epochs: float) -> Cut:
     """The threshold of a number of epochs: whole copies, and one more below its fraction of all digests."""
-    whole, rest = divmod(Fraction(epochs), 1)
+    whole, rest = divmod(Fraction(str(epochs)), 1)
     return Cut(np.array([int(whole)]), np.array([int(rest * 2**DIGEST_BITS)], np.uint64))
 
 

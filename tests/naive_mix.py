@@ -44,11 +44,11 @@ def _holds(found: Any, condition: Any) -> bool:
 def wanted_tokens(mix: Mix, there: Sequence[int]) -> list[int]:
     """Tokens that each part shall have."""
     fixed = [
-        p.tokens if p.tokens is not None else round(Fraction(p.epochs or 0) * t)
+        p.tokens if p.tokens is not None else round(Fraction(str(p.epochs or 0)) * t)
         for p, t in zip(mix.parts, there, strict=True)
     ]
     rest = (mix.tokens or 0) - sum(fixed)
-    weights = [Fraction(p.weight or 0) for p in mix.parts]
+    weights = [Fraction(str(p.weight or 0)) for p in mix.parts]
     ends = [int(rest * sum(weights[:n]) / (sum(weights) or 1)) for n in range(len(weights) + 1)]
     return [one + after - before for one, before, after in zip(fixed, ends, ends[1:], strict=False)]
 
@@ -65,10 +65,10 @@ def draw(docs: Sequence[dict[str, Any]], mix: Mix, seed: int) -> Drawn:
             reasons[doc["id"]] = "no_part"
     there = [sum(d["tokens"] for d in mine) for mine in members]
     wanted = wanted_tokens(mix, there)
-    most = [p.max_epochs if p.epochs is None else int(-(-Fraction(p.epochs) // 1)) for p in mix.parts]
+    most = [p.max_epochs if p.epochs is None else int(-(-Fraction(str(p.epochs)) // 1)) for p in mix.parts]
     reachable = sum(min(w, m * t) for w, m, t in zip(wanted, most, there, strict=True))
     limits = [
-        min(x for x in (c.tokens, None if c.share is None else int(Fraction(c.share) * reachable)) if x is not None)
+        min(x for x in (c.tokens, None if c.share is None else int(Fraction(str(c.share)) * reachable)) if x is not None)
         for c in mix.caps
     ]
     had: list[Counter[Any]] = [Counter() for _ in mix.caps]
@@ -81,7 +81,7 @@ def draw(docs: Sequence[dict[str, Any]], mix: Mix, seed: int) -> Drawn:
         )
         left = reasons
         if part.epochs is not None:
-            items = _keep(items, [c + Fraction(p, 2**64) < Fraction(part.epochs) for c, p, _ in items], left, "budget")
+            items = _keep(items, [c + Fraction(p, 2**64) < Fraction(str(part.epochs)) for c, p, _ in items], left, "budget")
         for cap, limit, used in zip(mix.caps, limits, had, strict=True):
             items = _keep(items, _below(items, cap.column, limit, used), left, f"cap:{cap.column}")
         if part.epochs is None:

@@ -301,6 +301,8 @@ def test_weights_share_out_all_tokens() -> None:
     mix = mix_of(tokens=130, parts=[fixed, *parts])
 
     assert tokens_wanted(mix, [0] * 4) == [30, 33, 33, 34]
+    tenths = [{**part, "weight": weight} for part, weight in zip(parts, (0.3, 0.6, 0.1), strict=True)]
+    assert tokens_wanted(mix_of(tokens=10**15, parts=tenths), [0] * 3) == [3 * 10**14, 6 * 10**14, 10**14]
     with pytest.raises(
         RecipeError, match=r"^mix 'm': its parts with epochs or tokens take 200 tokens, which leaves none of 130"
     ):
