@@ -161,8 +161,12 @@ def _library() -> Any:
 
 def _endpoint() -> str:
     """Address of the hub: HF_ENDPOINT, or the library's own."""
-    given = os.environ.get("HF_ENDPOINT")
-    return given.rstrip("/") if given else str(_library().constants.ENDPOINT)
+    if given := os.environ.get("HF_ENDPOINT"):
+        return given.rstrip("/")
+    _library()
+    from huggingface_hub import constants  # no attribute of the library until something imports it
+
+    return str(constants.ENDPOINT)
 
 
 @contextmanager
