@@ -33,7 +33,6 @@ BUCKET_ROWS = 1 << 20  # about
 DECISION = pa.schema(
     [
         ("part", pa.int16()),
-        ("layer", pa.int16()),
         ("cap", pa.int16()),
         ("value", pa.string()),
         ("rounds", pa.int64()),
@@ -200,11 +199,11 @@ def fill(mix: Mix, spool: Spool, wanted: Sequence[int], rooms: Sequence[I64] | N
 
 def decision_table(fillings: Iterable[Filling], caps: Sequence[pa.Array]) -> pa.Table:
     """The thresholds that hold something back, as a table that travels to the workers."""
-    rows: list[tuple[int, int, int, str | None, int, int]] = []
+    rows: list[tuple[int, int, str | None, int, int]] = []
     for filling in fillings:
         most = most_copies(filling.part)
-        for layer, (cap, cut) in enumerate(filling.layers):
+        for cap, cut in filling.layers:
             for group in np.flatnonzero(cut.rounds < most).tolist():
                 value = None if cap == BUDGET else caps[cap][group].as_py()
-                rows.append((filling.number, layer, cap, value, int(cut.rounds[group]), int(cut.bounds[group])))
+                rows.append((filling.number, cap, value, int(cut.rounds[group]), int(cut.bounds[group])))
     return pa.table(list(zip(*rows, strict=True)) or [()] * len(DECISION), schema=DECISION)

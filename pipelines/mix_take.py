@@ -43,16 +43,15 @@ class Layer(NamedTuple):
 
 @lru_cache(maxsize=8)
 def _layers(root: str, digest: str) -> dict[int, list[Layer]]:  # noqa: ARG001 - the digest is the cache's key
-    """The layers of each part, in order."""
+    """The layers of each part: the budget, then the caps in their order."""
     found: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for table in ds.Dataset.load(place(root)).tables():
         for row in table.to_pylist():
-            found.setdefault((row["part"], row["layer"]), []).append(row)
+            found.setdefault((row["part"], row["cap"]), []).append(row)
     layers: dict[int, list[Layer]] = {}
-    for (part, _), rows in sorted(found.items()):
+    for (part, cap), rows in sorted(found.items()):
         cut = Cut(np.array([r["rounds"] for r in rows]), np.array([r["bound"] for r in rows], np.uint64))
-        values = pa.array([r["value"] for r in rows], pa.string())
-        layers.setdefault(part, []).append(Layer(rows[0]["cap"], values, cut))
+        layers.setdefault(part, []).append(Layer(cap, pa.array([r["value"] for r in rows], pa.string()), cut))
     return layers
 
 
@@ -135,7 +134,10 @@ def _batches(corpus: ds.Dataset, rank: int) -> Iterator[tuple[int, pa.RecordBatc
 
 
 def drawn(table: pa.Table, mix: Mix, layers: dict[int, list[Layer]]) -> tuple[I64, list[str]]:
-    """(copies of each document, int64[N], why it has none: the first layer that leaves none; "" where it has some)."""
+    """(copies of each document, int64[N], why it has none: the first layer that leaves none; "" where it has some).
+
+    The budget is asked first: a cap is the reason of those alone that would be in the mix without it.
+    """
     digests, parts = table["digest"].to_numpy(), table["part"].to_numpy()
     copies = np.zeros(table.num_rows, np.int64)
     reasons = np.where(parts == NO_PART, IN_NO_PART, "").astype(object)

@@ -65,33 +65,52 @@ def draw(docs: Sequence[dict[str, Any]], mix: Mix, seed: int) -> Drawn:
             reasons[doc["id"]] = "no_part"
     there = [sum(d["tokens"] for d in mine) for mine in members]
     wanted = wanted_tokens(mix, there)
-    most = [p.max_epochs if p.epochs is None else int(-(-Fraction(str(p.epochs)) // 1)) for p in mix.parts]
-    reachable = sum(min(w, m * t) for w, m, t in zip(wanted, most, there, strict=True))
-    limits = [
-        min(x for x in (c.tokens, None if c.share is None else int(Fraction(str(c.share)) * reachable)) if x is not None)
-        for c in mix.caps
-    ]
-    had: list[Counter[Any]] = [Counter() for _ in mix.caps]
+    reachable = sum(min(w, _most(p) * t) for p, w, t in zip(mix.parts, wanted, there, strict=True))
+    caps = [Limit(cap.column, _least(cap.tokens, cap.share, reachable), Counter()) for cap in mix.caps]
     copies: Counter[str] = Counter()
     tokens = []
-    for number, part in enumerate(mix.parts):
-        items = sorted(
-            ((copy, _place(seed, d["id"]), d) for d in members[number] for copy in range(most[number])),
-            key=lambda i: i[:2],
-        )
-        left = reasons
-        if part.epochs is not None:
-            items = _keep(items, [c + Fraction(p, 2**64) < Fraction(str(part.epochs)) for c, p, _ in items], left, "budget")
-        for cap, limit, used in zip(mix.caps, limits, had, strict=True):
-            items = _keep(items, _below(items, cap.column, limit, used), left, f"cap:{cap.column}")
-        if part.epochs is None:
-            items = _keep(items, _below(items, None, wanted[number], Counter()), left, "budget")
+    for part, mine, most in zip(mix.parts, members, wanted, strict=True):
+        items, dropped = _fill(part, sorted((_place(seed, d["id"]), d["id"], d) for d in mine), most, caps)
+        reasons |= dropped
         for _, _, doc in items:
             copies[doc["id"]] += 1
-            for cap, used in zip(mix.caps, had, strict=True):
-                used[value(doc, cap.column)] += doc["tokens"]
+            for cap in caps:
+                cap.used[value(doc, cap.column)] += doc["tokens"]
         tokens.append(sum(d["tokens"] for *_, d in items))
     return Drawn(dict(copies), reasons, tokens)
+
+
+class Limit(NamedTuple):
+    """A cap, and what its values have of it."""
+
+    column: str
+    tokens: int
+    used: Counter[Any]
+
+
+def _most(part: Part) -> int:
+    return part.max_epochs if part.epochs is None else int(-(-Fraction(str(part.epochs)) // 1))
+
+
+def _least(tokens: int | None, share: float | None, whole: int) -> int:
+    return min(x for x in (tokens, None if share is None else int(Fraction(str(share)) * whole)) if x is not None)
+
+
+def _fill(part: Part, mine: list[Any], wanted: int, caps: Sequence[Limit]) -> tuple[list[Any], dict[str, str]]:
+    """(the copies that a part takes, in order, why each of the other documents is in none)."""
+    items = [(copy, place, doc) for copy in range(_most(part)) for place, _, doc in mine]
+    dropped: dict[str, str] = {}
+    if part.epochs is not None:
+        within = [copy + Fraction(place, 2**64) < Fraction(str(part.epochs)) for copy, place, _ in items]
+        items = _keep(items, within, dropped, "budget")
+    for cap in caps:
+        items = _keep(items, _below(items, cap.column, cap.tokens, cap.used), dropped, f"cap:{cap.column}")
+    if part.epochs is None:
+        fits = _below(items, None, wanted, Counter())
+        end = min((item[:2] for item, fit in zip(items, fits, strict=True) if not fit), default=(_most(part), 0))
+        items = _keep(items, fits, dropped, "budget")
+        dropped |= {doc["id"]: "budget" for place, _, doc in mine if (0, place) >= end}
+    return items, dropped
 
 
 def _place(seed: int, identity: str) -> int:
