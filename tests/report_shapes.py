@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 SHARES = [n / 20 for n in range(21)]
+DELIMITERS = ("dollar", "display_dollar", "parenthesis", "bracket", "environment", "brace")
 DOUBLING = [2.0**n for n in range(21)]
 
 
@@ -72,7 +73,7 @@ def measures(text: str, a: str, b: str) -> dict[str, Any]:
             "documents_with": 1,
             "formulas": 3,
             "characters_share": {"edges": SHARES, "counts": [1] * 20},
-            "unbalanced": {**flag, "kinds": {"dollar": 1, "left_right": 0}},
+            "unbalanced": {**flag, "kinds": {**dict.fromkeys(DELIMITERS, 0), "dollar": 1}},
         },
         "language": {
             "stated": 2,
@@ -114,6 +115,7 @@ def mix(text: str) -> dict[str, Any]:
             {"name": "rest", "where": {}, "wanted": wanted, **part, "share_wanted": None, "share_got": 0.1, "short": 0},
         ],
         "caps": [{"column": "host", "value": text, "before": 500, "after": 100}],
+        "more_caps": 3,
         "left_out": {"no_part": 4, "budget": 2, f"cap:{text}": 1},
     }
 
@@ -122,9 +124,23 @@ def folder(text: str = "plain") -> dict[str, Any]:
     """The report of a folder that somebody else made."""
     unread = {"count": 1, "first": [f"{text}.docx"]}
     about = {"paths": [text], "files": 2, "bytes": 999, "documents": 2, "unreadable": {text: 3}, "skipped": {text: 1}}
+    built = (
+        "build",
+        "funnel",
+        "composition",
+        "removed",
+        "histograms",
+        "duplicates",
+        "contamination",
+        "samples",
+        "cost",
+    )
     return {
         "format": "mathcorpus-report-1",
         "kind": "folder",
+        "verdict": "2 documents.",
+        **dict.fromkeys((*built, "packed")),
+        "mixes": [],
         "input": {**about, "unread_files": unread},
         "measures": measures(text, "a" * 32, text),
         "documents": {"a" * 32: document("a" * 32, text), text: document(text, text)},
@@ -134,12 +150,45 @@ def folder(text: str = "plain") -> dict[str, Any]:
     }
 
 
+def comparison(text: str, a: str, b: str) -> dict[str, Any]:
+    """What came since another build, what is gone, and why."""
+    side = {"name": text, "key": text, "documents": 9, "tokens": 90}
+    stage = {"stage": text, "changed": ["threshold", text], "files": True, "code": False, "moved": True}
+    reason = f"removed_before:language:{text}"
+    part = {"documents": 3, "tokens": 30, "why": {reason: 2, "not_read_before": 1}, "shown": {reason: [a, b]}}
+    return {
+        "a": side,
+        "b": side,
+        "stages": [stage, {"stage": "quality", "only": "now"}],
+        "sources": [{"source": text, "changed": [text]}],
+        "in_both": 6,
+        "other_id": 1,
+        "changed_text": 2,
+        "changed_shown": [a],
+        "came": {**part, "by_source": {text: {"documents": 3, "tokens": 30}}},
+        "gone": {"documents": 0, "tokens": 0, "why": {}, "shown": {}, "by_source": {}},
+    }
+
+
+def packed(text: str) -> dict[str, Any]:
+    """The manifest of a packed corpus, as far as the page shows it."""
+    return {
+        "settings": {"length": 4096, "method": text},
+        "tokenizer": {"name": text, "vocabulary": 500},
+        "documents": {"in": 10, "packed": 9, "cut": 3, "cut_needlessly": 1, "removed": {"empty": 1, "dropped": 0}},
+        "tokens": {"in": 8000, "out": 7990, "dropped": 10, "padding": 202},
+        "sequences": {"count": 2, "length": 4096, "padded": 1},
+    }
+
+
 def additions(text: str, a: str, b: str) -> dict[str, Any]:
     """What an audit adds to the report of a build that has documents `a` and `b`."""
     return {
         "kind": "build",
         "measures": measures(text, a, b),
         "mixes": [mix(text)],
+        "packed": packed(text),
+        "comparison": comparison(text, b, a),
         "gates": {"documents": 2},
         "failed": [{"gate": "documents < 3", "value": 2}],
     }

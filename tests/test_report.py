@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import orjson
 import pytest
+from conftest import REPOSITORY
 from fake_build import DOCUMENTS, write_build
 from hostile import HOSTILE, PAYLOADS, hostile_build
-from report_shapes import folder
+from report_shapes import additions, folder
 
 from pipelines.audit.charts import charts, labels
 from pipelines.audit.figures import figures
@@ -176,6 +179,41 @@ def test_a_folder_has_a_page_of_its_measures() -> None:
         assert expected in told
     assert "mathcorpus trace" not in told
     assert "Stages" not in told
+
+
+def test_an_audited_build_has_all_sections(tmp_path: Path) -> None:
+    """Mixes, sequences, measures and the comparison stand beside what the build itself tells."""
+    found = {**figures(write_build(tmp_path, DOCUMENTS)), **additions("plain", "k1", "r1")}
+    told = words(page(found))
+    headings = re.findall(r'<h2 id="([a-z]+)">', page(found))
+
+    assert headings == [
+        "gates", "funnel", "corpus", "removed", "scores", "mixes", "packed", "duplicates", "contamination", "measures",
+        "comparison", "samples", "cost", "versions", "documents",
+    ]  # fmt: skip
+    for expected in (
+        "130 tokens of 200 wanted, 10 documents, 13 with their copies; seed 7.",
+        "source: web; math_score: at least 0.5; host: plain, b.org weight 3 75.0 % 90 % 120 30 1.33 9 9",
+        "no_part 4, budget 2, cap:plain 1",
+        "9 documents in 2 sequences of 4,096 tokens",
+        "padding 202 2 %",
+        "6 documents are in both, 1 under another id, 2 with another text.",
+        "stage plain threshold, plain, its files, its place",
+        "stage quality only now",
+        "removed before: language: plain 2 67 %",
+        "not read before 1 33 %",
+    ):
+        assert expected.replace(" %", "\u00a0%") in told.replace(" %", "\u00a0%")
+
+
+def test_the_shapes_of_these_tests_are_those_of_the_schema(tmp_path: Path) -> None:
+    """Else the pages above would be of reports that nobody writes."""
+    schema = json.loads((REPOSITORY / "docs" / "report.schema.json").read_text())
+    valid = jsonschema.Draft202012Validator(schema)
+    built = figures(write_build(tmp_path, DOCUMENTS))
+
+    for found in (folder(), built, {**built, **additions("plain", "k1", "r1")}):
+        assert [e.message for e in valid.iter_errors(json.loads(orjson.dumps(found)))] == []
 
 
 def test_a_published_report_without_texts_opens() -> None:
