@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,7 +55,7 @@ def write_card(card: Card) -> str:
     """The README.md; UsageError where a licence is no identifier."""
     name = card.figures["build"]["name"]
     told = [f"---\n{yaml.safe_dump(header(card), sort_keys=False, allow_unicode=True)}---\n", f"# {name}\n"]
-    told += [_opening(card), _loading(card), _composition(card.figures["composition"])]
+    told += [_opening(card), _loading(card), _composition(card.figures["composition"]), *_beside(card)]
     told += ["## Method\n\n" + _numbered(method(card.recipe, card.ran)) + _recipe(card)]
     told += [_benchmarks(card), _removed(card.figures), _licences(card.figures["composition"])]
     told += ["## Known limits\n\n" + _bullets(limits(card.recipe, card.figures, card.ran))]
@@ -145,6 +145,28 @@ def _composition(found: dict[str, Any]) -> str:
     return told
 
 
+def _beside(card: Card) -> Iterator[str]:
+    """Of mixes and packed sequences, where they are published too."""
+    configs = {name for name, _ in card.configs}
+    mixes = [mix for mix in card.figures.get("mixes") or () if f"mix-{mix['name']}" in configs]
+    if mixes:
+        rows = [
+            [m["name"], p["name"], *(_number(p[c]) for c in ("documents", "copies", "tokens")), _epochs(p["epochs"])]
+            for m in mixes
+            for p in m["parts"]
+        ]
+        told = "## Mixes\n\nDrawn from the corpus by digests of seed and id; `copy` numbers what comes again.\n\n"
+        yield told + _table(["mix", "part", "documents", "rows", "tokens", "epochs"], rows, 2)
+    packed = card.figures.get("packed")
+    if packed and "packed" in configs:
+        sequences = packed["sequences"]
+        yield (
+            f"## Packed\n\n{sequences['count']:,} sequences of {sequences['length']:,} tokens by the tokenizer "
+            f"{_code(packed['tokenizer']['name'])} (SHA-256 `{packed['tokenizer']['sha256']}`), which is not part of "
+            "this dataset: `packed/sequences` for readers of Parquet, `packed/tokens` for those of datatrove's files.\n"
+        )
+
+
 def _recipe(card: Card) -> str:
     shown = yaml.safe_dump(card.recipe, sort_keys=False, allow_unicode=True)
     return (
@@ -223,6 +245,10 @@ def _amounts(row: dict[str, Any], total: dict[str, Any]) -> list[str]:
     whole = "tokens" if total["tokens"] else "characters"
     share = percent(row[whole] or 0, total[whole] or 0)
     return [f"{row['documents']:,}", _number(row["tokens"]), _number(row["characters"]), share]
+
+
+def _epochs(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _number(value: int | None) -> str:

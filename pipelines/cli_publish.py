@@ -49,8 +49,9 @@ def publish(build: Place, to: str, *, as_json: bool, dry_run: bool, **given: Any
       mathcorpus publish out/real --to hf://datasets/ORG/NAME --private --licence odc-by
       mathcorpus publish out/real --to hf://datasets/ORG/NAME --with mixes --revision v2 --token-file token.txt
     """
-    from pipelines.publish import EXTRAS, HUB, Options
+    from pipelines.publish import HUB, Options
     from pipelines.publish import publish as run
+    from pipelines.publish_files import EXTRAS
 
     if not to.startswith(HUB) and (wrong := [name for name in _OF_THE_HUB if given[name]]):
         msg = f"--{wrong[0].replace('_', '-')}: only with --to {HUB}ORG/NAME"

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import pyarrow as pa
 import yaml
 
 from filters.errors import InputError, OutputError, UsageError
@@ -27,25 +26,15 @@ from pipelines.card import Card, header, write_card
 from pipelines.croissant import Described, croissant
 from pipelines.files import writing
 from pipelines.places import Place, is_url, modified
+from pipelines.publish_files import File, extra_files, shards
 from pipelines.publish_private import Private, public_recipe
 from pipelines.publish_report import public_figures
 
 FORMAT = "mathcorpus-published-1"
 MARKER = "manifest.json"  # of a published tree
 DATA = "data"
-EXTRAS = ("mixes", "packed")
 HUB = "hf://datasets/"
 _REPO = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of the published tree: its path there, and its bytes or where they are."""
-
-    path: str
-    content: bytes | Path
-    size: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,13 +120,17 @@ def assemble(options: Options, repo: str | None, scratch: Path) -> list[File]:
     recipe = _json(build, "recipe.json")
     private = Private(build, recipe, options.token)
     corpus = ds.Dataset.load(build / "corpus").at_hand(scratch)
-    files = list(_shards(corpus, DATA, private))
-    configs = [("default", f"{DATA}/*.parquet")]
-    for name, data in _extras(options, scratch):
-        files += _shards(data, name, private)
-        configs.append((name.replace("/", "-"), f"{name}/*.parquet"))
-    shown = public_figures(figures(build), recipe.get("params") or {})
-    card = Card(shown, public_recipe(recipe), ds.DOCUMENTS.names, configs, repo, options.licence)
+    more, configs = extra_files(build, options.extras, private, scratch)
+    files = [*shards(corpus, DATA, private), *more]
+    shown = public_figures(figures(build), recipe.get("params") or {}, options.extras)
+    card = Card(
+        shown,
+        public_recipe(recipe),
+        ds.DOCUMENTS.names,
+        [("default", f"{DATA}/*.parquet"), *configs],
+        repo,
+        options.licence,
+    )
     own = {**shown, "documents": [{**d, "text": None} for d in shown["documents"].values()]}  # a text may name any path
     private.check_text("report.json", _dumped(own))
     for name, text in _texts(card, files, modified(build / MARKER)):
@@ -149,35 +142,12 @@ def assemble(options: Options, repo: str | None, scratch: Path) -> list[File]:
     return [*files, _written(MARKER, marker)]
 
 
-def _extras(options: Options, scratch: Path) -> Iterator[tuple[str, ds.Dataset]]:
-    """The datasets beside the corpus that were asked for, by their folder."""
-    for extra in options.extras:
-        root = options.build / extra
-        names = sorted(_json(options.build, MARKER).get("mixes") or {}) if extra == "mixes" else ["sequences"]
-        found = [name for name in names if (root / name / MARKER).exists() or (root / MARKER).exists()]
-        if not found:
-            msg = f"--with {extra}: {options.build} has none; leave it out, or make it first"
-            raise UsageError(msg)
-        for name in found:
-            yield f"{extra}/{name}", ds.Dataset.load(root / name).at_hand(scratch)
-
-
-def _shards(data: ds.Dataset, folder: str, private: Private) -> Iterator[File]:
-    for shard in data.shards:
-        with ds.open_shard(data.root, shard) as file:  # raises where its bytes are not those of the manifest
-            for batch in file.iter_batches(columns=[c for c in file.schema_arrow.names if c != "text"]):
-                private.check_rows(f"{data.root.name}/{shard.path}", pa.Table.from_batches([batch]))
-        path = data.root / shard.path
-        assert isinstance(path, Path)
-        yield File(f"{folder}/{shard.path}", path, shard.bytes, shard.sha256)
-
-
-def _texts(card: Card, shards: Sequence[File], built: float) -> Iterator[tuple[str, str]]:
+def _texts(card: Card, data: Sequence[File], built: float) -> Iterator[tuple[str, str]]:
     from pipelines.audit.report import page
 
     head = header(card)
     about = card.figures["build"]
-    data = [(f.path, f.size, f.sha256) for f in shards if f.path.startswith(f"{DATA}/")]
+    corpus = [(f.path, f.size, f.sha256) for f in data if f.path.startswith(f"{DATA}/")]
     name = card.repo or about["name"]
     described = Described(
         name=about["name"],
@@ -189,7 +159,7 @@ def _texts(card: Card, shards: Sequence[File], built: float) -> Iterator[tuple[s
         keywords=head["tags"],
         digest=about["datasets"]["corpus"]["digest"],
         date=datetime.fromtimestamp(built, UTC).date().isoformat(),
-        files=data,
+        files=corpus,
         folder=DATA,
         schema=ds.DOCUMENTS,
     )

@@ -24,7 +24,7 @@ import orjson
 from filters.errors import MathcorpusError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from pipelines.publish import File
+    from pipelines.publish_files import File
 
 _KIND = "dataset"
 _AT_ONCE = 4  # uploads

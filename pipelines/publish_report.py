@@ -6,26 +6,30 @@ not leave by accident. Samples of the corpus stay: their texts are in the corpus
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipelines.publish_private import public
 
 NOTE = "Published form: without the texts of removed documents and of benchmark items."
 _AS_THEY_ARE = ("format", "kind", "build", "funnel", "composition", "histograms", "samples", "cost", "mixes", "packed")
+_EXTRAS: dict[str, Any] = {"mixes": [], "packed": None}  # told of where they are published, and else as where none is
 _WITH_PATHS = {"build", "mixes", "packed"}  # of a tokenizer, for instance
 _EMPTY: dict[str, Any] = {"input": None, "measures": None, "comparison": None, "gates": {}, "failed": []}
 _OF_A_DOCUMENT = {"id", "origin", "url", "source", "language", "licence", "tokens", "text", "kept",
                   "math_score", "quality_score", "language_score"}  # fmt: skip
 
 
-def public_figures(found: dict[str, Any], params: Mapping[str, str | None]) -> dict[str, Any]:
+def public_figures(
+    found: dict[str, Any], params: Mapping[str, str | None], extras: Collection[str] = ()
+) -> dict[str, Any]:
     """The figures of `audit.figures` without texts of documents that did not stay.
 
-    params : of the recipe, for paths that figures hold (a tokenizer's).
+    params : of the recipe, for paths that figures hold (a tokenizer's); extras  what is published beside the corpus.
     """
     shown = {key: found[key] for key in _AS_THEY_ARE if key in found}
     shown |= {key: value for key, value in _EMPTY.items() if key in found}
+    shown |= {key: value for key, value in _EXTRAS.items() if key in found and key not in extras}
     shown["verdict"] = f"{found['verdict']} {NOTE}"
     shown["removed"] = [_without_lists(reason) for reason in found["removed"]]
     shown["duplicates"] = {**found["duplicates"], "clusters": [], "clusters_left_out": 0}

@@ -45,8 +45,8 @@ RECIPE: dict[str, Any] = {
 }
 
 
-def make_build(root: Path, stages: list[dict[str, Any]] | None = None, name: str = "out") -> Path:
-    """The folder of a build whose data lies in somebody's home."""
+def make_build(root: Path, **more: Any) -> Path:
+    """The folder of a build whose data lies in somebody's home; `more` are keys of its recipe."""
     home = root / "home" / USER / "data"
     rows = [{"id": str(i), "text": text(i)} for i in range(12)]
     rows += [{"id": "short", "text": REMOVED[0]}, {"id": "near", "text": f"{text(5, 59)} {REMOVED[1]}"}]
@@ -56,10 +56,10 @@ def make_build(root: Path, stages: list[dict[str, Any]] | None = None, name: str
     write_rows(home / "books" / "b.jsonl", [{"id": "zh", "text": "设 $a>0$，证明：三角形的内角和等于一百八十度。" * 5}])
     items = [{"question": ITEM, "answer": "33"}, {"question": LOOKALIKE, "answer": BENCHMARK[2]}]
     write_rows(home / "bench" / "farm" / "test.jsonl", items)
-    recipe = {**RECIPE, "stages": stages or RECIPE["stages"], "shard_mb": 0.001}
+    recipe = {**RECIPE, "shard_mb": 0.001, **more}
     parsed = parse_recipe(yaml.safe_dump(recipe), root / "r.yaml", {"data": str(home)})
-    Build(make_plan(parsed, root, root / name), InlineEngine).run()
-    return root / name
+    Build(make_plan(parsed, root, root / "out"), InlineEngine).run()
+    return root / "out"
 
 
 def all_text(data: bytes) -> str:
