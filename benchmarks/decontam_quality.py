@@ -1,6 +1,6 @@
 """Quality of decontamination on planted sets: recall by kind of edit, false removals, and MATH train against test.
 
-    python -P benchmarks/decontam_quality.py DATA [--items N]
+    python -P benchmarks/decontam_quality.py DATA [--items N] [--record]
 
 (-P, since a script beside this one may bear the name of the package.)
 
@@ -15,6 +15,7 @@ import argparse
 import gzip
 import io
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -103,8 +104,24 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--items", type=int, default=3_000, help="questions planted of each kind")
     parser.add_argument("--every", type=int, default=1, help="take every N-th clean text")
+    parser.add_argument("--record", action="store_true", help="append the figures to results.csv")
     options = parser.parse_args()
-    print(json.dumps(figures(options.data, options.items, options.every), indent=1))
+    told = figures(options.data, options.items, options.every)
+    print(json.dumps(told, indent=1))
+    if options.record:
+        append(told)
+
+
+def append(told: dict[str, Any]) -> None:
+    """The rows of results.csv."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    from common import record
+
+    for kind, figure in told["recall"].items():
+        record(f"decontamination, plants found, {kind}", figure["any"], "share")
+    record("decontamination, clean texts removed", told["clean"]["exact"] + told["clean"]["short"], "share")
+    record("decontamination, clean texts that are near", told["clean"]["near"], "share")
+    record("decontamination, MATH train found in MATH test", told["math_train_in_test"], "problems")
 
 
 if __name__ == "__main__":

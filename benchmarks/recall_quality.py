@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import orjson
+from common import record
 from density import MATH_SHARE, PARTS, Table, fit
 from recall_data import Labelled, books, pages, seeds
 
@@ -89,6 +90,9 @@ def show(label: str, scores: _F64, table: Table) -> None:
             f"{label + ', ' + name:44} {told['documents']:6,}  AUC {told['auc']:.3f}  F1 {told['f1']:.3f}  "
             f"precision {told['precision']:.3f}  recall {told['recall']:.3f}  ECE {told['ece']:.3f}"
         )
+        if label.endswith("score"):  # of the whole stage, and not of one of its voices
+            for figure in ("f1", "auc"):
+                record(f"recall of {label}, {name}, {figure.upper()}", told[figure], "share")
 
 
 def show_hosts(scores: _F64, table: Table) -> None:

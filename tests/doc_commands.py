@@ -93,8 +93,7 @@ def inline_commands(page: str) -> Iterator[str]:
 
 def plain(command: str) -> list[str] | None:
     """The words of a command of ours that needs no shell; None for others."""
-    words = shlex.split(command)
-    return words if words[0] == "mathcorpus" and not _SHELL & set(command) else None
+    return shlex.split(command) if command.startswith("mathcorpus ") and not _SHELL & set(command) else None
 
 
 def ours(command: str) -> Iterator[list[str]]:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from click.testing import CliRunner
 from conftest import QUICKSTART, REPOSITORY
 from small import ITEM, WORDS, text, write_input, write_rows
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from decontam.benchmarks import Item
 from decontam.index import build_index
@@ -51,7 +52,8 @@ SET = """\
     rows:
     digest:
 """
-ROWS_OF_A_TEXT = 30
+ROWS = 30  # of a file
+SMALL = 1_000_000  # bytes of a file that is copied; the models of the quickstart are not
 
 
 def environment(world: Path) -> dict[str, str]:
@@ -72,6 +74,7 @@ def make_world(root: Path) -> Path:
     _rows(root)
     _pages(root)
     _seeds(root)
+    _tokenizer(root)
     command = ["build", str(root / "examples/quickstart/recipe.yaml"), "--out", str(root / "out/quickstart")]
     built = CliRunner().invoke(main, command, catch_exceptions=False)
     assert built.exit_code == 0, built.output
@@ -80,7 +83,11 @@ def make_world(root: Path) -> Path:
 
 def copy_world(world: Path, to: Path) -> Path:
     """A copy that commands may write into; large files are the same ones, which nothing writes in place."""
-    shutil.copytree(world, to, copy_function=os.link, dirs_exist_ok=True)
+
+    def copy(source: str, target: str) -> None:
+        (os.link if Path(source).stat().st_size > SMALL else shutil.copy2)(source, target)
+
+    shutil.copytree(world, to, copy_function=copy)
     return to
 
 
@@ -131,7 +138,7 @@ def _benchmarks(root: Path) -> None:
 
 
 def _rows(root: Path) -> None:
-    rows = [{"id": str(n), "text": text(n, 80), "url": f"https://a.example/{n}"} for n in range(ROWS_OF_A_TEXT)]
+    rows = [{"id": str(n), "text": text(n, 80), "url": f"https://a.example/{n}"} for n in range(ROWS)]
     for name in ("corpus", "books", "web"):
         write_rows(root / name / f"{name}-0.jsonl", rows)
     for number in (1, 2):
@@ -164,6 +171,16 @@ def _seeds(root: Path) -> None:
     for label in ("positive", "negative"):
         found = gzip.compress((QUICKSTART / f"seeds/{label}.jsonl").read_bytes())
         (root / "seeds" / f"{label}.jsonl.gz").write_bytes(found)
+
+
+def _tokenizer(root: Path) -> None:
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet)
+    made.train_from_iterator([row["text"] for row in _lines("positive")], trainer)
+    made.save(str(root / "tokenizer.json"))
 
 
 def _lines(label: str) -> list[dict[str, Any]]:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import shlex
 import subprocess
 import sys
 import tomllib
 import venv
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from conftest import REPOSITORY
 
 ROOMS = ("filters", "decontam", "synth", "pipelines")
@@ -27,14 +30,24 @@ def run(*command: str | Path, cwd: Path = REPOSITORY) -> str:
     return told.stdout
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",), ("lint-imports",)],
-    ids=lambda c: "-".join(c[:2]),
-)
-def test_linters_are_silent(command: tuple[str, ...]) -> None:
-    """ruff, mypy --strict and the borders of the rooms."""
-    run(BIN / command[0], *command[1:])
+def hooks() -> list[dict[str, Any]]:
+    """What runs before each commit."""
+    [repo] = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert repo["repo"] == "local"
+    return list(repo["hooks"])
+
+
+@pytest.mark.parametrize("hook", hooks(), ids=lambda hook: hook["id"])
+def test_hooks_are_silent(hook: dict[str, Any]) -> None:
+    """ruff, mypy --strict, the borders of the rooms and the generated pages, by the tools of this environment."""
+    assert hook["language"] == "system"  # anything else would be downloaded
+    program, *arguments = shlex.split(hook["entry"])
+    run(BIN / program, *arguments)
+
+
+def test_hooks_run_every_linter() -> None:
+    """None is forgotten."""
+    assert {hook["entry"].split()[0] for hook in hooks()} == {"ruff", "mypy", "lint-imports", "python"}
 
 
 def sources() -> list[Path]:
