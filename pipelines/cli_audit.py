@@ -113,10 +113,12 @@ def _bar(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _summary(report: dict[str, Any]) -> Iterator[str]:
+    from pipelines.audit.compare import in_words
+
     yield report["verdict"]
     measures = report["measures"]
     exact, near = measures["duplicates"]["exact"], measures["duplicates"]["near"]
-    sampled = f" of {near['sampled']:,} compared" if near["sampled"] < near["of"] - exact["documents"] else ""
+    sampled = f" of {near['sampled']:,} that were compared" if near["sampled"] < near["of"] else ""
     yield f"  duplicates       {exact['documents']:>9,} exact, {near['documents']:,} near{sampled}"
     formulas = measures["formulas"]
     yield (
@@ -132,6 +134,8 @@ def _summary(report: dict[str, Any]) -> Iterator[str]:
     yield f"  personal data    {measures['personal_any']:>9,} documents  {personal}"
     yield f"  adult, spam      {measures['adult']['documents']:>9,}, {measures['spam']['documents']:,}"
     yield f"  synthetic        {measures['synthetic']['documents']:>9,}"
+    if report["comparison"] is not None:
+        yield from in_words(report["comparison"])
     if report["input"] is not None:
         for reason, count in sorted(report["input"]["unreadable"].items(), key=lambda r: (-r[1], r[0]))[:5]:
             yield f"  no document      {count:>9,} {reason}"

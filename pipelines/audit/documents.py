@@ -23,7 +23,7 @@ from pipelines.engine import Engine
 from pipelines.inputs import InputFile, describe, digested, find_places, group_files, suffixes
 from pipelines.keys import code_versions, digest
 from pipelines.places import Place, contents, place
-from pipelines.recipe import ExtractStage, JsonlSource, Source
+from pipelines.recipe import ExtractStage, JsonlSource, Source, TokensStage
 from pipelines.stage import MapTask, StageSpec, Task, marker, missing_ranks
 
 MAX_DOCUMENT_MB = 100.0  # a larger one is counted as too_large
@@ -40,6 +40,7 @@ class Documents:
     data: ds.Dataset
     build: Place | None = None
     about: dict[str, Any] | None = None
+    copied: bool = False  # from files, by readers that know no sources
 
     @property
     def kind(self) -> str:
@@ -109,7 +110,7 @@ class Files:
     @property
     def key(self) -> str:
         """Digest of all that says what the documents are."""
-        versions = {name: code_versions()[name] for name in ("ingest", "extract")}
+        versions = {name: code_versions()[name] for name in ("ingest", "extract", "tokens")}
         sources = [s.model_dump(mode="json", exclude={"path"}) for s in self.sources]
         return digest({"files": describe(self.taken), "sources": sources, "versions": versions})
 
@@ -139,9 +140,9 @@ def read_documents(files: Files, work: Path, engine: Engine, progress: Progress)
 
     Raises InputError where no file has a document.
     """
-    extract = StageSpec("extract", ExtractStage(stage="extract"))
+    stages = StageSpec("extract", ExtractStage(stage="extract")), StageSpec("tokens", TokensStage(stage="tokens"))
     groups = tuple(group_files(files.taken, SHARD_MB))
-    task = MapTask(work / "documents", (extract,), files.sources, groups)
+    task = MapTask(work / "documents", stages, files.sources, groups)
     run_ranks(engine, task, "read", progress)
     reports = [orjson.loads(c) for c in contents([marker(task.out, r) for r in range(task.ranks)])]
     data = shards_of(task.out / "kept", "kept", reports, files.key)
@@ -159,7 +160,7 @@ def read_documents(files: Files, work: Path, engine: Engine, progress: Progress)
         "skipped": dict(sorted(sum((Counter(r["skipped"]) for r in reports), Counter()).items())),
         "unread_files": {"count": len(files.unread), "first": list(files.unread[:SHOWN_UNREAD])},
     }
-    return Documents(data, None, about)
+    return Documents(data, None, about, copied=True)
 
 
 def _nothing(files: Files, removed: ds.Dataset, unreadable: Counter[str]) -> InputError:

@@ -31,6 +31,7 @@ NAMES = (
     *("formulas", "unbalanced", "unbalanced_share", "language.confused", "language.confused_share"),
     *(f"personal.{kind}" for kind in (*PERSONAL, "any")),
     *("adult", "adult_share", "spam", "spam_share", "synthetic", "synthetic_share"),
+    *("comparison.came", "comparison.gone"),
 )
 
 
@@ -67,11 +68,14 @@ def _parse(given: str) -> Gate:
     return Gate(found[1], found[2], float(found[3]))
 
 
-def check_measured(gates: Sequence[Gate], *, benchmarks: bool, folder: bool) -> None:
+def check_measured(gates: Sequence[Gate], *, benchmarks: bool, folder: bool, against: bool) -> None:
     """UsageError where a gate asks for what is not measured; asked before the work, not after it."""
     for gate in gates:
         if gate.name.startswith("contaminated.") and not benchmarks:
             msg = f"--fail-if '{gate}': nothing was looked for; name what to look for with --benchmarks"
+            raise UsageError(msg)
+        if gate.name.startswith("comparison.") and not against:
+            msg = f"--fail-if '{gate}': nothing was compared; name what to compare with by --against"
             raise UsageError(msg)
         if gate.name == "unreadable" and not folder:
             msg = f"--fail-if '{gate}': a build has counted what it could not read; this figure is of folders"
@@ -102,6 +106,8 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, float]:
         values |= {name: measures[name]["documents"], f"{name}_share": measures[name]["share"]}
     if about is not None:
         values["unreadable"] = sum(about["unreadable"].values())
+    if (compared := report["comparison"]) is not None:
+        values |= {f"comparison.{part}": compared[part]["documents"] for part in ("came", "gone")}
     if found is not None:
         strongest = found["strongest"]
         values |= {f"contaminated.{kind}": strongest[kind] for kind in KINDS}

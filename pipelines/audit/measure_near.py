@@ -66,6 +66,7 @@ def near_duplicates(facts: Dataset, repeats: npt.NDArray[np.bool_], scratch: Pat
     assert found.clusters is not None
     removed = found.decision.num_rows
     sampled = sum(table.num_rows for table in chosen(["quality"]))
+    contents = sum(pc.count(table["content"]).as_py() for table in facts.tables(["content"]))
     near = found.clusters.filter(pc.equal(found.clusters["kind"], "near"))
     groups: dict[str, list[dict[str, Any]]] = {}
     sizes = near.group_by("cluster").aggregate([([], "count_all")])
@@ -75,7 +76,7 @@ def near_duplicates(facts: Dataset, repeats: npt.NDArray[np.bool_], scratch: Pat
         groups.setdefault(row["cluster"], []).append(row)
     return {
         "sampled": sampled,
-        "of": len(repeats),
+        "of": contents - int(np.count_nonzero(repeats)),
         "documents": removed,
         "share": share(removed, sampled),
         "siblings": found.counts["siblings"],

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from filters.errors import OutputError
+from filters.errors import OutputError, UsageError
 from pipelines import dataset as ds
 from pipelines.audit import gates as gating
+from pipelines.audit.compare import compare
 from pipelines.audit.documents import (
     Documents,
     Files,
@@ -78,17 +79,16 @@ def audit(options: Options, progress: Progress) -> Result:
     """Measures and writes the report; gates that do not hold stand in it as `failed`."""
     build = as_build(options.given)
     out = options.out or (build if build is not None else Path("audit"))
-    data = None if build is not None else as_dataset(options.given)
-    gating.check_measured(
-        options.gates, benchmarks=bool(options.benchmarks) or build is not None, folder=build is None and data is None
-    )
+    _check_gates(options, benchmarks=bool(options.benchmarks) or build is not None, folder=build is None)
     _check_out(out, build)
+    found = _find(options.given, options.rows, out)
+    other = None if options.against is None else _find((str(options.against),), options.rows, out)
     with locked(out) as check, _work(out) as work:
-        files = None if build is not None or data is not None else find_documents(options.given, options.rows, out)
         engine = make_engine("local" if options.workers > 1 else "inline", options.workers)
         with closing(engine):
-            found = _documents(build, data, files, work, engine, progress, options)
-            report = _Audit(found, options, work, engine, progress).report()
+            docs = _read(found, work, "read", engine, progress)
+            before = None if other is None else _read(other, work, "against", engine, progress)
+            report = _Audit(docs, before, options, work, engine, progress).report()
         html = page(report).encode()
         check()
         write_json(out / "report.json", report)
@@ -118,28 +118,40 @@ def _work(out: Place) -> Iterator[Path]:
         return
     with writing(out):
         (out / WORK).mkdir(parents=True, exist_ok=True)
-        yield out / WORK
+        try:
+            yield out / WORK
+        except UsageError:  # the same run would end the same
+            shutil.rmtree(out / WORK)
+            raise
         shutil.rmtree(out / WORK)
 
 
-def _documents(  # noqa: PLR0913, PLR0917 - one of three is given
-    build: Place | None,
-    data: ds.Dataset | None,
-    files: Files | None,
-    work: Path,
-    engine: Engine,
-    progress: Progress,
-    options: Options,
-) -> Documents:
+def _check_gates(options: Options, *, benchmarks: bool, folder: bool) -> None:
+    gating.check_measured(options.gates, benchmarks=benchmarks, folder=folder, against=options.against is not None)
+
+
+def _find(given: tuple[str, ...], rows: Rows, out: Place) -> Documents | Files:
+    """The documents of a build or a dataset of ours, or the files of a folder; InputError where there are none."""
+    build = as_build(given)
     if build is not None:
         return Documents(ds.Dataset.load(build / "corpus"), build)
+    data = as_dataset(given)
     if data is not None:
-        sizes = sum(s.bytes for s in data.shards)
-        about = {"paths": list(options.given), "files": len(data.shards), "bytes": sizes, "documents": data.rows}
-        none = {"unreadable": {}, "skipped": {}, "unread_files": {"count": 0, "first": []}}
-        return Documents(data, None, {**about, **none})
-    assert files is not None
-    return read_documents(files, _keyed(work, "read", files.key), engine, progress)
+        return Documents(data, None, _about_dataset(given, data))
+    return find_documents(given, rows, out)
+
+
+def _read(found: Documents | Files, work: Path, name: str, engine: Engine, progress: Progress) -> Documents:
+    """The documents; those of files are copied into a folder of this name."""
+    if isinstance(found, Documents):
+        return found
+    return read_documents(found, _keyed(work, name, found.key), engine, progress)
+
+
+def _about_dataset(given: tuple[str, ...], data: ds.Dataset) -> dict[str, Any]:
+    sizes = sum(s.bytes for s in data.shards)
+    about = {"paths": list(given), "files": len(data.shards), "bytes": sizes, "documents": data.rows}
+    return {**about, "unreadable": {}, "skipped": {}, "unread_files": {"count": 0, "first": []}}
 
 
 def _keyed(work: Path, name: str, key: str) -> Path:
@@ -156,6 +168,7 @@ class _Audit:
     """The measures of some documents, and the report of them."""
 
     found: Documents
+    other: Documents | None
     options: Options
     work: Path
     engine: Engine
@@ -165,17 +178,27 @@ class _Audit:
         base = figures(self.found.build) if self.found.build is not None else {}
         benchmarks = self._benchmarks()
         if benchmarks is None:
-            gating.check_measured(self.options.gates, benchmarks=False, folder=self.found.build is None)
+            _check_gates(self.options, benchmarks=False, folder=self.found.build is None)
         measures, documents = self._measures(benchmarks)
+        comparison, compared = self._comparison()
         report = {
             **absent(self.found.kind),
             **(base or folder_figures(measures, self.found.about or {})),
             "input": self.found.about,
             "measures": measures,
-            "documents": _joined(base.get("documents", {}), documents),
+            "comparison": comparison,
+            "documents": _joined({**compared, **base.get("documents", {})}, documents),
         }
         values = gating.figures_of(report)
         return {**report, "gates": values, "failed": gating.failed(self.options.gates, values)}
+
+    def _comparison(self) -> tuple[dict[str, Any] | None, dict[str, dict[str, Any]]]:
+        """The figure `comparison`, and the documents that it shows."""
+        if self.other is None:
+            return None, {}
+        now, before = (", ".join(self.options.given), self.found), (str(self.options.against), self.other)
+        work = _keyed(self.work, "compare", digest([one.data.digest for _, one in (now, before)]))
+        return compare(now, before, work, self.engine, self.progress)
 
     def _benchmarks(self) -> Benchmarks | None:
         if self.options.benchmarks:
@@ -189,7 +212,7 @@ class _Audit:
         how = Measures(
             self.options.seed,
             min(1.0, self.options.sample / max(1, data.rows)),
-            self.found.about is not None and "skipped" in self.found.about,
+            self.found.copied,
             None if benchmarks is None else benchmarks.index,
             None if benchmarks is None else rule(benchmarks.config),
         )

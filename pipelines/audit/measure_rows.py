@@ -77,11 +77,10 @@ def facts(docs: Sequence[Document], measures: Measures, rank: int) -> pa.Table:
     texts = [doc.text for doc in docs]
     batch = pack(texts)
     tokens = tokens_of(batch)
-    counts = np.diff(tokenise(batch, folded=False, spans=False).offsets).tolist()
-    rows = [_row(doc, count, measures) for doc, count in zip(docs, counts, strict=True)]
+    rows = [_row(doc, measures) for doc in docs]
     quality = signals(texts)
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-    columns |= _personal(batch)
+    columns |= {"tokens": _token_counts(docs, batch), **_personal(batch)}
     columns |= {name: [getattr(q, name) for q in quality] for name in ("adult_share", "spam_share")}
     columns |= {"content": contents(tokens), **_near(docs, tokens, measures), **_scans(batch, measures)}
     columns |= {"rank": [rank] * len(docs), "priority": [0] * len(docs)}
@@ -94,12 +93,20 @@ def draw(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
-def _row(doc: Document, tokens: int, measures: Measures) -> dict[str, Any]:
+def _token_counts(docs: Sequence[Document], batch: Batch) -> list[int]:
+    """Those of the stage `tokens`, else of the project's own tokeniser."""
+    counts = [doc.metadata.get("tokens") for doc in docs]
+    if None in counts:
+        own = np.diff(tokenise(batch, folded=False, spans=False).offsets).tolist()
+        counts = [n if known is None else known for n, known in zip(own, counts, strict=True)]
+    return counts
+
+
+def _row(doc: Document, measures: Measures) -> dict[str, Any]:
     about = doc.metadata
     source = _source(about) if measures.folder else about.get("source")
     code = about.get("source") == _CODE
     found = formulas("" if code else doc.text)
-    counted = None if measures.folder else about.get("tokens")
     return {
         "id": doc.id,
         "origin": about.get("origin"),
@@ -110,7 +117,6 @@ def _row(doc: Document, tokens: int, measures: Measures) -> dict[str, Any]:
         "host": about.get("host"),
         "licence": _text(about.get("licence")) or _text(about.get("license")),
         "year": _year(about),
-        "tokens": tokens if counted is None else counted,
         "characters": len(doc.text),
         "formulas": found.count,
         "formula_characters": found.characters,
