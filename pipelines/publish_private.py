@@ -22,7 +22,7 @@ from pipelines.places import Place, is_url
 _HUB = "hf://"
 _SECRET_KEY = re.compile(r"(?i)(password|secret|credential|api_?key|access_?key|key_env|(^|_)token$)")
 _SECRET_VALUE = re.compile(r"\b(hf_[A-Za-z0-9]{20,}|sk-[A-Za-z0-9_-]{20,}|AKIA[0-9A-Z]{16})\b")
-_SECRET_NAME = re.compile(r"(?i)(token|secret|password|api_?key|access_?key)")  # of variables of the environment
+_SECRET_NAME = re.compile(r"(?i)(^|_)(token|secret|password|api_?key|access_?key)s?($|_)")  # of a variable
 _MIN_SECRET = 12  # characters; a shorter value of such a variable would be found in any text
 _MIN_PARTS = 2  # names in a path that is searched for; /root or /data stand in many texts
 _SEARCHED = ("origin", "url", "host", "licence", "source_id", "metadata")  # columns; a text may speak of any path

@@ -39,7 +39,17 @@ def public_figures(
     shown["build"] = {**found["build"], "unread_files": unread}
     for key in _WITH_PATHS & shown.keys():
         shown[key] = public(shown[key], params)
-    return shown
+    told: dict[str, Any] = _without(shown, found["documents"].keys() - shown["documents"].keys())
+    return told
+
+
+def _without(value: Any, ids: Collection[str]) -> Any:
+    """The value without these ids in any of its lists."""
+    if isinstance(value, dict):
+        return {key: _without(one, ids) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_without(one, ids) for one in value if not (isinstance(one, str) and one in ids)]
+    return value
 
 
 def _without_lists(reason: dict[str, Any]) -> dict[str, Any]:

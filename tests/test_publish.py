@@ -90,6 +90,8 @@ def test_nothing_of_what_was_removed_leaves(build: Path, tmp_path: Path) -> None
 
     assert {r["reason"] for r in removed} == {"too_short", "near_duplicate", "contaminated:farm"}
     assert at_home >= {*REMOVED, BENCHMARK[0], BENCHMARK[1]}
+    ids = tuple(r["id"] for r in removed)
+    assert [name for name, data in tree(tmp_path / "out").items() if found_in(data, ids)] == []
     assert any(found_in(data, ("31 loaves",)) for data in tree(tmp_path / "out").values())  # kept, like an item
     assert {
         name: found_in(data, secret) for name, data in tree(tmp_path / "out").items() if found_in(data, secret)
