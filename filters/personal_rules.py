@@ -43,17 +43,17 @@ _SPOKEN_TOP = frozenset(b"com org net edu gov".split())  # of addresses that are
 _NOBODYS = re.compile(
     rb"(?i)(?:^|\.)(?:example\.[a-z]+(?:\.[a-z]+)?|(?:your|my)?-?(?:domain|company|site|host|server)\.[a-z]+"
     rb"|(?:foo|bar|baz|qux|acme|nowhere|someplace|somewhere)\.(?:com|org|net)|openssh\.com"  # names of algorithms
-    rb"|[a-z]*\.?(?:example|test|invalid|localhost|local|lan))$"
+    rb"|[a-z]*\.?(?:example|test|invalid|localhost|local|lan))\Z"
 )
 
-_LOCAL = re.compile(rb"[A-Za-z0-9_](?:(?:[A-Za-z0-9._%+\-]|\\_){0,62}[A-Za-z0-9_+\-])?$")
+_LOCAL = re.compile(rb"[A-Za-z0-9_](?:(?:[A-Za-z0-9._%+\-]|\\_){0,62}[A-Za-z0-9_+\-])?\Z")
 _DOMAIN = re.compile(
     rb"((?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8})([A-Za-z]{2,18})(?![A-Za-z0-9_]|-[A-Za-z0-9])"
 )
 _LOCAL_MOST = 64
 _MESSAGE_ID_DIGITS = 12  # from as many digits among letters an address is that of a message
-_REFUSED_BEFORE = re.compile(rb"(?:[\\@/]|://\S*)$")
-_LOGIN = re.compile(rb"(?i)(?:^|[^a-z])(?:ssh|scp|sftp|rsync|mosh)[ \t](?:[^\n]*[ \t])?$")
+_REFUSED_BEFORE = re.compile(rb"(?:[\\@/]|://\S*)\Z")
+_LOGIN = re.compile(rb"(?i)(?:^|[^a-z])(?:ssh|scp|sftp|rsync|mosh)[ \t](?:[^\n]*[ \t])?\Z")
 _LOGIN_AFTER = re.compile(rb":[A-Za-z0-9~/$.]|/[A-Za-z0-9~]")
 
 
@@ -82,11 +82,11 @@ _OPENING, _CLOSING = rb"[ ]?[\[({<_][ ]?", rb"[ ]?[\])}>_][ ]?"
 _SPOKEN_DOT = rb"(?:" + _OPENING + rb"(?:dot|DOT|Dot|\.)" + _CLOSING + rb"|[ ](?:dot|DOT|Dot)[ ]|\.)"
 _NAME = rb"[A-Za-z0-9](?:[A-Za-z0-9\-]{0,40}[A-Za-z0-9])?"
 _NO_NAME_BEFORE, _NO_NAME_AFTER = rb"(?<![A-Za-z0-9\\._\-])", rb"(?![A-Za-z0-9_\-(\[])"
-_SPOKEN_LOCAL = re.compile(_NO_NAME_BEFORE + _NAME + rb"(?:(?:" + _SPOKEN_DOT + rb"|[_+])" + _NAME + rb"){0,3}$")
+_SPOKEN_LOCAL = re.compile(_NO_NAME_BEFORE + _NAME + rb"(?:(?:" + _SPOKEN_DOT + rb"|[_+])" + _NAME + rb"){0,3}\Z")
 _SPOKEN_DOMAIN = re.compile(
     rb"(" + _NAME + rb"(?:" + _SPOKEN_DOT + _NAME + rb"){0,4})" + _SPOKEN_DOT + rb"([A-Za-z]{2,6})" + _NO_NAME_AFTER
 )
-_BRACKETED = re.compile(_OPENING + rb"$"), re.compile(rb"at" + _CLOSING, re.IGNORECASE)
+_BRACKETED = re.compile(_OPENING + rb"\Z"), re.compile(rb"at" + _CLOSING, re.IGNORECASE)
 _DOT = re.compile(_SPOKEN_DOT)
 
 
@@ -118,10 +118,10 @@ def _either(words: str) -> bytes:
 
 _GAP = rb"(?:[ .\-]|\xc2\xa0|\xe2\x80\x91)"  # between groups: also the space and the hyphen that do not break
 _DIGITS = re.compile(rb"[0-9]+")
-_TIED_BEFORE = re.compile(rb"[A-Za-z0-9_.$^\\{}*/=<>~%#&,)\]\-]$")
-_OPERATOR_BEFORE = re.compile(rb"[=<>*/+\-]\s\(?\+\(?$")
-_ROW_BEFORE = re.compile(rb"[0-9)\]}] \-?$")  # a number of a row of numbers
-_TIED_AFTER = re.compile(rb"[A-Za-z0-9_%^*=$\\@}]|[.,:/\-+(][0-9]| ?[+*/=^<>][ 0-9]|-[0-9]")
+_TIED_BEFORE = re.compile(rb"[A-Za-z0-9_.$^\\{}*/=<>~%#&,)\]\-]\Z")
+_OPERATOR_BEFORE = re.compile(rb"[=<>*/+\-]\s\(?\+\(?\Z")
+_ROW_BEFORE = re.compile(rb"[0-9)\]}] \-?\Z")  # a number of a row of numbers
+_TIED_AFTER = re.compile(rb"[A-Za-z0-9_%^*=$@}]|\\[A-Za-z]|[.,:/\-+(][0-9]| ?[+*/=^<>][ 0-9]|-[0-9]")
 _EXTENSION = re.compile(
     rb"(?i)(?:[ ,]{0,2}(?:ext\.?|extension|x)[ .:]?|[ ]?(?:" + _either("转 分机") + rb")[ ]?)[0-9]{1,6}(?![0-9])"
 )
@@ -130,7 +130,7 @@ _TOLD = re.compile(
     + _either("电话 手机 手机号 热线 传真 致电 固话 座机 客服 联系方式 移动电话")
     + rb")(?:[ .:#=()\[\]*/|\"'&;\-]|number|no\.|nr\.|is |at |us |on |or |\xc2\xa0|"
     + _either("号码 号 是 为 ： （ ） 、")
-    + rb")*$"
+    + rb")*\Z"
 )
 _COUNTRY_CODE = re.compile(  # ITU-T E.164
     rb"1|7|2(?:[07]|1[12368]|[2-4][0-9]|5[0-8]|6[0-9]|9[01789])|3(?:[0-469]|5[0-9]|7[0-8]|8[0-35-79])|4(?:[013-9]|2[013])"
@@ -138,7 +138,7 @@ _COUNTRY_CODE = re.compile(  # ITU-T E.164
 )
 _PLUS = re.compile(rb"[0-9]{1,3}(?:[0-9]{7,12}|(?:\)?(?:" + _GAP + rb"|/)?\(?0?\)?[0-9]{1,8}\)?){1,6})(?![0-9])")
 _CODE_BRACED = re.compile(rb"[0-9]{1,3}\)")
-_GROUPED = re.compile(rb"00[1-9][0-9]{0,2}(?:(?:" + _GAP + rb"|/)\(?[0-9]{2,8}\)?){2,6}(?![0-9])")
+_GROUPED = re.compile(rb"00[1-9][0-9]{0,2}(?:(?:" + _GAP + rb"|/)\(?[0-9]{1,8}\)?){2,6}(?![0-9])")
 _SHAPES = (  # telling by themselves
     re.compile(rb"(?:1[ .\-])?[2-9][0-9]{2}([.\-])[2-9][0-9]{2}\1[0-9]{4}(?![0-9])"),
     re.compile(rb"1[3-9][0-9]([ \-])[0-9]{4}\1[0-9]{4}(?![0-9])"),
@@ -153,7 +153,7 @@ _BRACED = (  # behind an opening bracket
 )
 _NAMED = re.compile(rb"[0-9]{1,5}\)?(?:(?:" + _GAP + rb"| ?/ ?| - )?\(?[0-9]{2,8}\)?){0,5}(?![0-9])")
 _LEAST, _MOST = 7, 15  # digits of a number; E.164 knows none with more
-_OPENED = re.compile(rb"\(?\+?\(?$")
+_OPENED = re.compile(rb"\(?\+?\(?\Z")
 
 
 def telephone_at(data: memoryview, begin: int, end: int, place: int) -> Span | None:
@@ -209,7 +209,8 @@ def _international(number: bytes) -> bool:
         return False
     if len(groups) == 1:
         return len(digits) >= 10
-    return len(groups[0]) <= 5 and all(len(group) >= 2 or group == b"0" for group in groups[1:])
+    later = [group for group in groups[1:] if group != b"0"]
+    return len(groups[0]) <= 5 and all(len(group) >= 2 for group in later[1:])  # an area may be one digit: +33 1
 
 
 def _balanced(data: memoryview, start: int, stop: int) -> Span:
@@ -222,15 +223,15 @@ def _balanced(data: memoryview, start: int, stop: int) -> Span:
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IPV4 = re.compile(rb"(?:" + _OCTET + rb"\.){3}" + _OCTET + rb"(?![0-9A-Za-z_]|\.[0-9]|-[0-9A-Za-z]|/[0-9])")
 _IPV6 = re.compile(rb"[23][0-9a-fA-F]{3}:[0-9a-fA-F:]{2,34}(?![0-9A-Za-z_:])")
-_TIED_TO = re.compile(rb"(?:[A-Za-z0-9_.\\^{]|[A-Za-z_]-)$")
+_TIED_TO = re.compile(rb"(?:[A-Za-z0-9_.\\^{]|[A-Za-z_]-)\Z")
 _ADDRESS_BEFORE = re.compile(
-    rb"(?i)(?:(?<![a-z])ip(?:v4)?(?![a-z])|ip address|" + _either("地址") + rb")[^0-9\n]{0,12}$"
+    rb"(?i)(?:(?<![a-z])ip(?:v4)?(?![a-z])|ip address|" + _either("地址") + rb")[^0-9\n]{0,12}\Z"
 )
 _VERSION_BEFORE = re.compile(
     rb"(?i)(?:(?<![a-z])v|version|ver|release|rev|build|[a-z0-9]/|sections?|chapter|sec|theorem|lemma|definition"
     rb"|corollary|proposition|exercise|example|figure|table|axiom|eq|isa|oid|"
     + _either("§ 版本 第 章 节")
-    + rb")[ .:(]{0,2}$"
+    + rb")[ .:(]{0,2}\Z"
 )
 _SECTION_MOST = 32  # one of the last three numbers of most addresses is larger, none of most sections
 _RELEASE_MOST = 10  # one of the first two is larger, none of the versions of most programs
