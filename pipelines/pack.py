@@ -66,6 +66,9 @@ def pack(
 ) -> dict[str, Any]:
     """The manifest of the packed corpus. Does nothing that is done; `manifest["fresh"]` says whether anything was."""
     about, corpus = corpus_of(folder.absolute())
+    if out.is_file():
+        msg = f"{out}: is a file; give a folder with --out"
+        raise OutputError(msg)
     run = _Run(about, corpus, out.absolute(), tokenizer, options, steps)
     with locked(run.out) as check:
         if run.finished():
@@ -103,7 +106,7 @@ class _Run:
 
     def finished(self) -> bool:
         """Whether the folder holds this already, whole; OutputError where it holds something else."""
-        names = set(names_in(self.out)) if not isinstance(self.out, Path) else {p.name for p in self.out.iterdir()}
+        names = {p.name for p in self.out.iterdir()} if isinstance(self.out, Path) else set(names_in(self.out))
         if foreign := sorted(n for n in names - _OWN if not n.startswith(".")):
             msg = f"{self.out}: holds other files ({foreign[0]}, …); give an empty folder with --out"
             raise OutputError(msg)

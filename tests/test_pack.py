@@ -26,6 +26,7 @@ from pipelines.dataset import Dataset
 from pipelines.engine import InlineEngine, make_engine
 from pipelines.pack import Options, Steps, pack
 from pipelines.pack_inputs import given_tokenizer
+from pipelines.places import Place
 
 LENGTH = 64
 METHODS = [("best-fit", "cut"), ("best-fit", "pad"), ("greedy", "cut")]
@@ -51,7 +52,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pack_tokens, "ROWS_PER_GROUP", 2)
 
 
-def packed(corpus: Path, tokenizer: Path, out: Path, engine: Any = None, **options: Any) -> dict[str, Any]:
+def packed(corpus: Place, tokenizer: Path, out: Place, engine: Any = None, **options: Any) -> dict[str, Any]:
     given = given_tokenizer(str(tokenizer), Path())
     return pack(corpus, out, given, Options(**{"length": LENGTH, **options}), lambda: engine or InlineEngine(), Steps())
 
@@ -305,6 +306,8 @@ def test_another_corpus_or_tokenizer_is_refused(corpus: Path, tokenizer: Path, t
         packed(write_dataset(tmp_path / "c2", TEXTS[:3]), tokenizer, out)
     with pytest.raises(OutputError, match="was made with tokenizer [0-9a-f]{16}, not [0-9a-f]{16}; delete it"):
         packed(corpus, other, out)
+    with pytest.raises(OutputError, match="tokenizer.json: is a file; give a folder with --out"):
+        packed(corpus, tokenizer, tokenizer)
     with pytest.raises(OutputError, match="holds other files \\(c2, …\\); give an empty folder with --out"):
         packed(corpus, tokenizer, tmp_path)
 
