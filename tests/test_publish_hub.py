@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from click.testing import CliRunner, Result
+from flask import Response
 from hub_server import TOKEN, Fault, Hub, cut, refused, serving
 from publishing import BENCHMARK, REMOVED, USER, found_in, make_build
 
@@ -165,6 +166,7 @@ def on(method: str, part: str, answer: Any) -> Fault:
         (on("PUT", "/lfs/", lambda: refused(500, "down")), "the hub failed (500); run it again"),
         (on("PUT", "/lfs/", cut), "cannot be reached"),
         (on("POST", "/commit/", cut), "cannot be reached"),
+        (on("PUT", "/lfs/", lambda: Response(status=418)), "the hub refused it (418"),
         (on("POST", "preupload", lambda: refused(422, "odd")), "the hub refused it (422: odd"),
     ],
 )  # fmt: skip
