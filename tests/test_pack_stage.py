@@ -1,19 +1,24 @@
-"""The stage `tokens` with the tokenizer of a model: counts, keys, errors."""
+"""The stage `tokens` with the tokenizer of a model: counts, keys, errors; and a build and its mix, packed."""
 
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
+from click.testing import CliRunner
 from small import build, digests, plan, write_input
 from small_tokenizer import save, train
 from tokenizers import Tokenizer
 
 from filters.errors import InputError, UsageError
+from pipelines.cli import main
 from pipelines.dataset import Dataset
 from pipelines.engine import make_engine
+from pipelines.recipe_mix import Mix
 
 
 def stages(tokenizer: str) -> list[dict[str, Any]]:
@@ -86,3 +91,21 @@ def test_one_that_cannot_be_read_stops_the_build(root: Path) -> None:
     (root / "tok" / "tokenizer.json").write_text("{}")
     with pytest.raises(InputError, match="is no tokenizer.json that the tokenizers library reads"):
         build(plan(root, stages=stages("tok")))
+
+
+def test_a_build_and_its_mix_are_packed(root: Path) -> None:
+    """The tokens of the stage and those that are packed are the same but for the ends of documents, copy by copy."""
+    made = plan(root, stages=stages("tok"))
+    mix = Mix.model_validate({"name": "twice", "parts": [{"name": "all", "epochs": 2}]})
+    manifest = build(replace(made, recipe=made.recipe.model_copy(update={"mixes": [mix]})))
+    options = ["--tokenizer", str(root / "tok"), "--length", "128", "--engine", "inline", "--json"]
+    told = [
+        orjson.loads(CliRunner().invoke(main, ["pack", str(folder), *options]).stdout)
+        for folder in (root / "out", root / "out" / "mixes" / "twice")
+    ]
+    documents, tokens = manifest["documents"]["kept"], sum(count for _, count in counted(root, "out").values())
+
+    assert [one["documents"]["packed"] for one in told] == [documents, 2 * documents]
+    assert [one["tokens"]["out"] for one in told] == [tokens + documents, 2 * (tokens + documents)]
+    assert [one["corpus"]["kind"] for one in told] == ["build", "dataset"]
+    assert (root / "out" / "mixes" / "twice" / "packed" / "manifest.json").exists()
