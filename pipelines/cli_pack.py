@@ -85,9 +85,9 @@ def pack(  # noqa: PLR0913 - click passes each option by itself
 
     \b
     Examples:
-      mathcorpus pack out/quickstart --tokenizer path/to/tokenizer.json --length 4096
-      mathcorpus pack out/quickstart/mixes/small --tokenizer Qwen/Qwen2.5-0.5B --length 4097 --method greedy
-      mathcorpus pack out/quickstart --tokenizer path/to/tokenizer.json --length 2048 --fill pad --out out/padded
+      mathcorpus pack out/quickstart --tokenizer tokenizer.json --length 4096
+      mathcorpus pack out/small/mixes/half --tokenizer Qwen/Qwen2.5-0.5B --length 4097 --method greedy
+      mathcorpus pack out/quickstart --tokenizer tokenizer.json --length 2048 --fill pad --out out/padded
     """
     from pipelines.engine import make_engine
     from pipelines.pack import Options

@@ -207,7 +207,8 @@ def _write(out: Place, rank: int, bucket: Bucket, pieces: Pieces, before: _I64, 
     count = int(pieces.sequence[-1]) + 1 if len(pieces) else 0
     real = int(pieces.size.sum())
     report: dict[str, Any] = {"sequences": count, "tokens": real, "padding": count * packing.length - real}
-    report |= {"padded": len(np.unique(pieces.sequence)) and _padded(pieces, packing.length), "shards": {}}
+    padded = np.count_nonzero(np.bincount(pieces.sequence, pieces.size) < packing.length)
+    report |= {"padded": int(padded), "shards": {}}
     if not count:
         return report
     names = {"tokens": f"{rank:05d}.ds", "sequences": f"{rank:05d}.parquet"}
@@ -226,10 +227,6 @@ def _write(out: Place, rank: int, bucket: Bucket, pieces: Pieces, before: _I64, 
         ds.write_bytes(out / "tokens" / f"{names['tokens']}{suffix}", data)
         report["shards"]["tokens"][f"sha256{suffix}"] = hashlib.sha256(data).hexdigest()
     return report
-
-
-def _padded(pieces: Pieces, length: int) -> int:
-    return int(np.count_nonzero(np.bincount(pieces.sequence, pieces.size) < length))
 
 
 def document_ends(pieces: Pieces, length: int) -> _I64:

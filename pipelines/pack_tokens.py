@@ -216,7 +216,7 @@ def read_index(root: Place, rank: int, low: int, high: int) -> pa.Table:
                 continue
             table = file.read_row_group(group)
             keys = table["key"].to_numpy()
-            # below `high` would be wrong: 2**64 is no uint64
+            # `< high` would not do: 2**64 is no uint64
             found.append(table.filter(pa.array((keys >= np.uint64(low)) & (keys <= np.uint64(high - 1)))))
     return pa.concat_tables(found)
 
