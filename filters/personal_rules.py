@@ -39,10 +39,10 @@ _GENERIC = """
 """
 _TOP = frozenset(word.encode() for word in (_COUNTRIES + _GENERIC).split())
 _SPOKEN_TOP = frozenset(b"com org net edu gov".split())  # of addresses that are written out in words
-# RFC 2606 and RFC 6761, and what manuals put where the reader's own name belongs
+# RFC 2606 and RFC 6761, what manuals put where the reader's own name belongs, and domains that name algorithms
 _NOBODYS = re.compile(
     rb"(?i)(?:^|\.)(?:example\.[a-z]+(?:\.[a-z]+)?|(?:your|my)?-?(?:domain|company|site|host|server)\.[a-z]+"
-    rb"|(?:foo|bar|baz|qux|acme|nowhere|someplace|somewhere)\.(?:com|org|net)|openssh\.com"  # names of algorithms
+    rb"|(?:b|foo|bar|baz|qux|acme|nowhere|someplace|somewhere)\.(?:com|org|net)|(?:openssh\.com|libssh\.org)"
     rb"|[a-z]*\.?(?:example|test|invalid|localhost|local|lan))\Z"
 )
 
@@ -51,6 +51,10 @@ _DOMAIN = re.compile(
     rb"((?:[A-Za-z0-9](?:[A-Za-z0-9\-]{0,61}[A-Za-z0-9])?\.){1,8})([A-Za-z]{2,18})(?![A-Za-z0-9_]|-[A-Za-z0-9])"
 )
 _LOCAL_MOST = 64
+_NOBODY = re.compile(  # also logins of services that keep code
+    rb"(?i)(?:user|username|you|someone|somebody|nobody|x+|your[._\-]?(?:user)?(?:name|e?mail)|.*\+username)@"
+    rb"|(?:git|hg)@(?:github|gitlab|bitbucket|gitee|codeberg)\."
+)
 _MESSAGE_ID_DIGITS = 12  # from as many digits among letters an address is that of a message
 _REFUSED_BEFORE = re.compile(rb"(?:[\\@/]|://\S*)\Z")
 _LOGIN = re.compile(rb"(?i)(?:^|[^a-z])(?:ssh|scp|sftp|rsync|mosh)[ \t](?:[^\n]*[ \t])?\Z")
@@ -73,9 +77,14 @@ def email_at(data: memoryview, begin: int, end: int, place: int) -> Span | None:
         return None
     if _LOGIN_AFTER.match(after) or (after[:1] in (b"(", b"[") and domain[1].count(b".") == 1 and len(domain[2]) == 2):
         return None  # a login, a call of a method: A@B.to(device)
-    if not local[0].isdigit() and sum(0x30 <= byte <= 0x39 for byte in local[0]) >= _MESSAGE_ID_DIGITS:
-        return None
-    return None if b".." in local[0] or _NOBODYS.search(domain[0]) else (start, stop)
+    return None if _is_nobodys(local[0], domain[0]) else (start, stop)
+
+
+def _is_nobodys(local: bytes, domain: bytes) -> bool:
+    """Whether an address is a placeholder, a login, the name of an algorithm or of a message."""
+    if b".." in local or _NOBODYS.search(domain) or _NOBODY.match(local + b"@" + domain):
+        return True
+    return not local.isdigit() and sum(0x30 <= byte <= 0x39 for byte in local) >= _MESSAGE_ID_DIGITS
 
 
 _OPENING, _CLOSING = rb"[ ]?[\[({<_][ ]?", rb"[ ]?[\])}>_][ ]?"

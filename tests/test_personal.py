@@ -51,7 +51,8 @@ def test_addresses_are_found_however_they_are_written(text: str, expected: str) 
         "npm install react@18.2.0 @types/node@20.1.0, icon@2x.png",
         "https://user:secret@host.mit.edu/x and @jane@mathstodon.xyz",
         "the value of f at x dot is zero, look at math.com, v at u.com",
-        "<20130101123456.ab12cd@mail.mit.edu>, aes128-gcm@openssh.com, me@foo.com",
+        "<20130101123456.ab12cd@mail.mit.edu>, aes128-gcm@openssh.com, me@foo.com, a@b.com",
+        "user@gmail.com, your_name@mit.edu, ID+username@users.noreply.github.com, git@github.com: denied",
     ],
 )
 def test_what_only_looks_like_an_address_is_none(text: str) -> None:
