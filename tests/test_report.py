@@ -177,6 +177,7 @@ def test_a_folder_has_a_page_of_its_measures() -> None:
         "1 other value with 1 document is not listed.",
     ):
         assert expected in told
+    assert list(charts(folder())) == ["formula_share", "by_source", "by_language", "lengths"]
     assert "mathcorpus trace" not in told
     assert "Stages" not in told
 
@@ -188,8 +189,8 @@ def test_an_audited_build_has_all_sections(tmp_path: Path) -> None:
     headings = re.findall(r'<h2 id="([a-z]+)">', page(found))
 
     assert headings == [
-        "gates", "funnel", "corpus", "removed", "scores", "mixes", "packed", "duplicates", "contamination", "measures",
-        "comparison", "samples", "cost", "versions", "documents",
+        "funnel", "corpus", "removed", "scores", "mixes", "packed", "duplicates", "contamination", "measures",
+        "comparison", "gates", "samples", "cost", "versions", "documents",
     ]  # fmt: skip
     for expected in (
         "130 tokens of 200 wanted, 10 documents, 13 with their copies; seed 7.",

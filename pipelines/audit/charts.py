@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 KEPT, REMOVED, PLAIN = "#3f87c5", "#d17a33", "#4a9a8b"
 PALETTE = ["#4a9a8b", "#a873b5", "#b59a35", "#c9617a", "#6a7fd0", "#a0765a", "#7d8894"]
-WIDTH = 270  # of the bars; with labels a chart is as wide as a telephone
+WIDTH = 240  # of the bars; with labels a chart is as wide as a telephone
 TOP_BENCHMARKS = 20
 TOP_REASONS = 8
+TOP_VALUES = 8
 LABEL_COLUMNS = 26  # letters; a Chinese character counts as two
 _TICKS = 4
 _MARGIN = 1.08  # longest bar to the end of its axis
@@ -35,7 +36,7 @@ def charts(figures: dict[str, Any]) -> dict[str, str]:
     """
     found = _of_build(figures) if figures["funnel"] else {}
     if figures.get("measures"):
-        found |= _of_measures(figures["measures"])
+        found |= _of_measures(figures["measures"], is_folder=not found)
     found |= {f"mix-{place}": _mix(mix["parts"]) for place, mix in enumerate(figures.get("mixes") or ())}
     return {name: _svg(chart) for name, chart in found.items() if chart is not None}
 
@@ -55,12 +56,15 @@ def _of_build(figures: dict[str, Any]) -> dict[str, alt.Chart | None]:
     }
 
 
-def _of_measures(measures: dict[str, Any]) -> dict[str, alt.Chart | None]:
+def _of_measures(measures: dict[str, Any], *, is_folder: bool) -> dict[str, alt.Chart | None]:
     lengths, shares = measures["lengths"], measures["formulas"]["characters_share"]
-    return {
-        "lengths": _histogram("tokens", lengths["edges"], {"documents": lengths["counts"]}),
-        "formula_share": _histogram("share", shares["edges"], {"documents": shares["counts"]}),
-    }
+    found = {"formula_share": _histogram("share", shares["edges"], {"documents": shares["counts"]})}
+    if is_folder:  # a build draws its own
+        top = {name: measures["by"][name][:TOP_VALUES] for name in ("source", "language")}
+        bars = {name: [(row["value"], row["documents"]) for row in rows] for name, rows in top.items()}
+        found |= {f"by_{name}": _bars(values, "documents") for name, values in bars.items()}
+        found["lengths"] = _histogram("tokens", lengths["edges"], {"documents": lengths["counts"]})
+    return found
 
 
 def visible(text: str) -> str:
@@ -189,7 +193,7 @@ def _histogram(name: str, edges: list[float], parts: dict[str, list[int]]) -> al
     colours = [{"kept": KEPT, "removed": REMOVED}.get(part, PLAIN) for part in parts]
     legend = {} if len(parts) > 1 else {"legend": None}
     return (
-        alt.Chart(alt.Data(values=rows), width=WIDTH + 50, height=150)
+        alt.Chart(alt.Data(values=rows), width=WIDTH + 70, height=150)
         .mark_bar(binSpacing=1)
         .encode(
             x=alt.X("low:Q", bin="binned", scale=scale, title=None, axis=shares),
@@ -249,7 +253,7 @@ def _mix(parts: list[dict[str, Any]]) -> alt.Chart | None:
     )
 
 
-def _bars(bars: list[tuple[str, float]], title: str) -> alt.Chart | None:
+def _bars(bars: Sequence[tuple[str | None, float]], title: str) -> alt.Chart | None:
     import altair as alt
 
     longest = max((amount for _, amount in bars), default=0)
