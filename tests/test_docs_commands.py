@@ -42,7 +42,7 @@ CLUSTER = "needs a cluster; tests/test_spark_cluster.py and test_ray.py start on
 SERVER = "needs a model server; the tests of synthesis and judging run one"
 STORE = "needs an object store; tests/test_object_store.py runs one"
 HUB = "needs the hub; tests/test_publish_hub.py stands for it"
-EMPTY = {"docs/tutorial.md"}  # begins in an empty folder, and each command is a process of its own
+EMPTY = {"docs/tutorial.md"}  # begins in an empty folder
 HALF_A_MINUTE = "needs torch and half a minute; tests/test_quickstart_samples.py runs it"
 NOT_RUN = {  # parsed: every option and argument has to be one of the command
     "mathcorpus build recipe.yaml --engine spark": SPARK,
@@ -63,6 +63,7 @@ NOT_RUN = {  # parsed: every option and argument has to be one of the command
     "mathcorpus decontaminate sft.jsonl --against gsm8k,math --profile posttrain --judge http://localhost:8000 --out judged": SERVER,
     "mathcorpus decontaminate sft.jsonl --against gsm8k --judge https://models.example.org/v1 --judge-model some-instruct --judge-key-env MODEL_KEY --judge-budget 2000 --out judged": SERVER,
     "python examples/quickstart/make_samples_model.py": HALF_A_MINUTE,
+    "mathcorpus publish out/quickstart --to hf://datasets/ORG/NAME --private": HUB,
     'mathcorpus publish out/primer --to hf://datasets/ORG/NAME --private --message "First version"': HUB,
     "mathcorpus publish out/quickstart --to hf://datasets/ORG/NAME --private": HUB,
 }
@@ -102,10 +103,10 @@ def an_id(here: Path) -> str:
     return str(next(row["id"] for shard in shards for row in pq.read_table(shard, columns=["id"]).to_pylist()))
 
 
-def run(command: str, here: Path, *, in_process: bool) -> str:
+def run(command: str, here: Path) -> str:
     """What a command prints; it has to end well."""
     command = re.sub(r"\bID\b", lambda _: an_id(here), command)
-    words = plain(command) if in_process else None
+    words = plain(command)
     if words is None:
         told = subprocess.run(["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=False)
         code, out, error = told.returncode, told.stdout, told.stderr
@@ -128,7 +129,7 @@ def check(block: Block, here: Path) -> None:
             for words in ours(command):
                 parse(words)
         else:
-            told += run(command, here, in_process=block.page not in EMPTY)
+            told += run(command, here)
     if block.told is not None:
         assert matches(block.told, told), f"{block.place}: it prints\n{told}"
 
