@@ -27,7 +27,7 @@ KEYS = pa.schema(
     + [("tokens", pa.int64()), ("label", pa.string())],
     metadata={"mathcorpus": "compare-keys-1"},
 )
-BUCKET_ROWS = 1 << 20
+BUCKET_ROWS = 1 << 18
 _WIDTH = 64
 _HALVES = np.dtype([("high", np.uint64), ("low", np.uint64)])
 ROW = np.dtype([("id", _HALVES), ("text", _HALVES), ("tokens", np.int64), ("code", np.int32), ("row", np.int64)])
