@@ -144,6 +144,27 @@ def _build() -> dict[str, Schema]:
     }
 
 
+def _comparison() -> Schema:
+    side = closed(name=TEXT, key=TEXT, documents=COUNT, tokens=COUNT)
+    by_source = table(closed(documents=COUNT, tokens=COUNT))
+    part = closed(documents=COUNT, tokens=COUNT, why=table(COUNT), shown=table(IDS), by_source=by_source)
+    only = {"only": {"enum": ["before", "now"]}}
+    changed = {"changed": listed(TEXT)}
+    flags = {"files": FLAG, "code": FLAG, "moved": FLAG}
+    return closed(
+        a=side,
+        b=side,
+        stages=nullable(listed({"oneOf": [closed(stage=TEXT, **only), closed(stage=TEXT, **changed, **flags)]})),
+        sources=nullable(listed({"oneOf": [closed(source=TEXT, **only), closed(source=TEXT, **changed)]})),
+        in_both=COUNT,
+        other_id=COUNT,
+        changed_text=COUNT,
+        changed_shown=IDS,
+        came=part,
+        gone=part,
+    )
+
+
 def schema() -> Schema:
     """The JSON Schema (2020-12) of every report.json, of a build or of a folder."""
     told = {
@@ -167,7 +188,7 @@ def schema() -> Schema:
         mixes=listed(mix),
         packed=nullable(ANY),
         measures=nullable(_measures()),
-        comparison=nullable(ANY),
+        comparison=nullable(_comparison()),
         gates=table(NUMBER),
         failed=listed(closed(gate=TEXT, value=NUMBER)),
         documents=table(document),
