@@ -185,3 +185,11 @@ def test_a_name_that_the_hub_does_not_give_is_one_line(monkeypatch: pytest.Monke
         UsageError, match=r"^org/name: is no file here, and the hub does not give it \(no network\); give"
     ):
         from_hub("org/name")
+
+
+def test_a_name_of_the_hub_is_its_tokenizer(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the library brings from there encodes as the file does."""
+    monkeypatch.setattr(Tokenizer, "from_pretrained", lambda _name: Tokenizer.from_str(data.decode()), raising=False)
+    brought = Subwords(from_hub("org/name"), "org/name")
+
+    assert brought.counts(TEXTS) == Subwords(data, "t").counts(TEXTS)
