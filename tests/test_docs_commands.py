@@ -65,7 +65,6 @@ NOT_RUN = {  # parsed: every option and argument has to be one of the command
     "python examples/quickstart/make_samples_model.py": HALF_A_MINUTE,
     "mathcorpus publish out/quickstart --to hf://datasets/ORG/NAME --private": HUB,
     'mathcorpus publish out/primer --to hf://datasets/ORG/NAME --private --message "First version"': HUB,
-    "mathcorpus publish out/quickstart --to hf://datasets/ORG/NAME --private": HUB,
 }
 INSTALL = re.compile(r"(?:python3 -m venv \.venv && )?(?:\.venv/bin/)?pip install(?: -q)?(?: -c constraints\.txt)?(?: -e)? '?(?:mathcorpus|\.)(?:\[(?P<extras>[\w,]+)\])?'?(?: && \.venv/bin/.*)?")  # fmt: skip
 EXTRAS = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["optional-dependencies"]
