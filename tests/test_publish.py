@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from click.testing import CliRunner, Result
+from conftest import REPOSITORY
+from jsonschema import Draft202012Validator
 from publishing import BENCHMARK, REMOVED, SECRET, USER, all_text, found_in, make_build
 
 from pipelines import dataset as ds
@@ -99,7 +101,8 @@ def test_nothing_of_what_was_removed_leaves(build: Path, tmp_path: Path) -> None
 
 
 def test_the_report_keeps_its_numbers(build: Path, tmp_path: Path) -> None:
-    """Counts of what was removed, and documents of the corpus with their texts, and of no others."""
+    """Counts of what was removed, documents of the corpus with their texts and of no others; valid as any report."""
+    schema = orjson.loads((REPOSITORY / "docs" / "report.schema.json").read_bytes())
     told(build, "--to", tmp_path / "out")
     report = orjson.loads((tmp_path / "out" / "report.json").read_bytes())
     ids = set(pq.read_table(tmp_path / "out" / "data").column("id").to_pylist())
@@ -107,6 +110,7 @@ def test_the_report_keeps_its_numbers(build: Path, tmp_path: Path) -> None:
     assert {r["reason"]: r["documents"] for r in report["removed"]} == {
         "contaminated:farm": 1, "near_duplicate": 1, "too_short": 1,
     }  # fmt: skip
+    assert list(Draft202012Validator(schema).iter_errors(report)) == []
     assert report["contamination"]["documents"] == 1
     assert report["contamination"]["reported"] == 1
     assert report["contamination"]["pairs"] == []
