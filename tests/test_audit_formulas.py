@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +88,20 @@ def test_prices_programs_and_escapes_are_no_delimiters(text: str) -> None:
 def test_what_counts_as_one_formula(text: str, count: int) -> None:
     """Neighbours, formulas in formulas, and PreTeXt."""
     assert formulas(text).count == count
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["$", "$$", "\\(", "\\)", "\\[x ", "\\begin{align}", "\\end{align}", "<m>", "\\verb|", "```\n", "\\begin{verbatim}",
+     "\\text{$", "$ \\text{a ", "{", "\\", "`", "~~~ x\n", "$x", "\n\n$\\a_{", "%", "$a$$"],
+)  # fmt: skip
+def test_hostile_texts_take_no_longer_than_others(part: str) -> None:
+    """200,000 characters of openings without ends: seconds at most, where a square of them would take hours."""
+    text = part * (200_000 // len(part)) + "\\alpha </m>"
+    started = time.process_time()
+    formulas(text)
+
+    assert time.process_time() - started < 10
 
 
 def test_every_kind_has_a_name() -> None:

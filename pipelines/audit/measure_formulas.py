@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from filters.raw_delimiters import MAX_DISPLAY_CHARS, MAX_INLINE_CHARS, like_inline
 
 KINDS = ("dollar", "display_dollar", "parenthesis", "bracket", "environment", "brace")
+MAX_INNER = 8  # formulas in the words of one
 NEAR = 200  # characters in which TeX has to stand, for a delimiter without a partner to be one
 _ENVIRONMENTS = (
     "equation|align|alignat|flalign|gather|multline|eqnarray|displaymath|math|aligned|split|cases|array|[pbvBV]?matrix"
@@ -21,8 +22,8 @@ _ENVIRONMENTS = (
 _TOKEN = re.compile(
     r"(?P<skip>^[ \t>]*(?P<fence>```+|~~~+)[^\n`~\\]*\n.*?(?:^[ \t>]*(?P=fence)|\Z)"
     r"|(?<!`)`(?!`)[^`\n]{1,200}`(?!`)"
-    r"|\\begin\{(?P<verbatim>verbatim|Verbatim|lstlisting|minted)\*?\}.*?\\end\{(?P=verbatim)\*?\}"
-    r"|\\verb\*?(?P<bar>[^\w\s*]).*?(?P=bar))"
+    r"|\\begin\{(?P<verbatim>verbatim|Verbatim|lstlisting|minted)\*?\}.{0,20000}?\\end\{(?P=verbatim)\*?\}"
+    r"|\\verb\*?(?P<bar>[^\w\s*])[^\n]{0,300}?(?P=bar))"
     rf"|\\(?P<edge>begin|end) ?\{{(?P<name>(?:{_ENVIRONMENTS})\*?)\}}"
     r"|\\(?P<bracket>[()\[\]])|\\.|(?P<dollar>\$)|(?P<blank>\n[ \t]*\n)|(?P<comment>%[^\n]*)",
     re.DOTALL | re.MULTILINE,
@@ -42,7 +43,7 @@ _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname\*?|begin|end)
 _ESCAPE = re.compile(r"\\[^a-zA-Z]")
 _EDGES = re.compile(r"\\(begin|end) ?\{(\w+\*?)\}")
 _IN_TEXT = re.compile(r"\\(?:text\w*|mbox|hbox|mathrm)\s*\{[^{}]*\Z")  # where a `$` begins a formula inside a formula
-_PRETEXT = re.compile(r"<(m|me|men|md|mdn)>(.*?)</\1>", re.DOTALL)
+_PRETEXT = re.compile(r"<(m|me|men|md|mdn)>.{0,3000}?</\1>", re.DOTALL)
 _PAIRS = {"(": (")", "parenthesis"), "[": ("]", "bracket")}
 _CLOSERS = {")": "parenthesis", "]": "bracket"}
 
@@ -107,12 +108,14 @@ class _Reading:
 
     def _inline(self, at: int) -> int:
         mark = self.marks[at]
-        behind = self._next_dollar(at)
-        while behind and _IN_TEXT.search(self.text, mark.end(), self.marks[behind].start()):
-            inner = self._next_dollar(behind)
-            behind = self._next_dollar(inner) if inner else 0
+        behind = self._next_dollar(at, mark.end())
+        for _ in range(MAX_INNER):
+            if not behind or not _IN_TEXT.search(self.text, mark.end(), self.marks[behind].start()):
+                break
+            inner = self._next_dollar(behind, mark.end())
+            behind = self._next_dollar(inner, mark.end()) if inner else 0
         closing = self.marks[behind]
-        if behind and closing.start() - mark.end() <= MAX_INLINE_CHARS:
+        if behind:
             body, following = self.text[mark.end() : closing.start()], self.text[closing.end() : closing.end() + 1]
             if not _is_prose(body) and like_inline(body, following, sure=self.sure, renderer=True):
                 self._add(mark.start(), closing.end(), body)
@@ -121,13 +124,14 @@ class _Reading:
             self.found.unbalanced["dollar"] += 1
         return at + 1
 
-    def _next_dollar(self, at: int) -> int:
-        """The next `$` of the paragraph; 0 where there is none."""
+    def _next_dollar(self, at: int, begin: int) -> int:
+        """The next `$` of the paragraph that a formula from `begin` may have; 0 where there is none."""
         for behind in range(at + 1, len(self.marks)):
-            if self.marks[behind]["dollar"]:
-                return behind
-            if self.marks[behind]["blank"]:
+            mark = self.marks[behind]
+            if mark["blank"] or mark.start() - begin > MAX_INLINE_CHARS:
                 return 0
+            if mark["dollar"]:
+                return behind
         return 0
 
     def _is_something_else(self, mark: re.Match[str]) -> bool:

@@ -19,7 +19,7 @@ from decontam.step import open_index
 from filters import personal
 from filters.language import UNKNOWN, detect
 from filters.minhash import MinHashParams, signatures
-from filters.quality import signals
+from filters.quality import listed_share
 from filters.text import Batch, Tokens, pack, tokenise
 from pipelines.audit.measure_formulas import formulas
 from pipelines.decisions import Artefact, document_key
@@ -77,11 +77,10 @@ def facts(docs: Sequence[Document], measures: Measures, rank: int) -> pa.Table:
     texts = [doc.text for doc in docs]
     batch = pack(texts)
     tokens = tokens_of(batch)
-    rows = [_row(doc, measures) for doc in docs]
-    quality = signals(texts)
+    counts = np.diff(tokenise(batch, folded=False, spans=False).offsets).tolist()
+    rows = [_row(doc, count, measures) for doc, count in zip(docs, counts, strict=True)]
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in rows[0]}
-    columns |= {"tokens": _token_counts(docs, batch), **_personal(batch)}
-    columns |= {name: [getattr(q, name) for q in quality] for name in ("adult_share", "spam_share")}
+    columns |= _personal(batch)
     columns |= {"content": contents(tokens), **_near(docs, tokens, measures), **_scans(batch, measures)}
     columns |= {"rank": [rank] * len(docs), "priority": [0] * len(docs)}
     return pa.table(columns, schema=FACTS)
@@ -93,16 +92,7 @@ def draw(seed: int, name: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "big")
 
 
-def _token_counts(docs: Sequence[Document], batch: Batch) -> list[int]:
-    """Those of the stage `tokens`, else of the project's own tokeniser."""
-    counts = [doc.metadata.get("tokens") for doc in docs]
-    if None in counts:
-        own = np.diff(tokenise(batch, folded=False, spans=False).offsets).tolist()
-        counts = [n if known is None else known for n, known in zip(own, counts, strict=True)]
-    return counts
-
-
-def _row(doc: Document, measures: Measures) -> dict[str, Any]:
+def _row(doc: Document, tokens: int, measures: Measures) -> dict[str, Any]:
     about = doc.metadata
     source = _source(about) if measures.folder else about.get("source")
     code = about.get("source") == _CODE
@@ -118,6 +108,8 @@ def _row(doc: Document, measures: Measures) -> dict[str, Any]:
         "licence": _text(about.get("licence")) or _text(about.get("license")),
         "year": _year(about),
         "characters": len(doc.text),
+        "tokens": about.get("tokens", tokens),  # those of the stage `tokens`, which may have a model's
+        **{f"{name}_share": listed_share(doc.text, name, tokens) for name in ("adult", "spam")},
         "formulas": found.count,
         "formula_characters": found.characters,
         "unbalanced": sorted(+found.unbalanced),
