@@ -77,8 +77,8 @@ def _type(kind: Any) -> str:
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin in {Union, UnionType}:
-        inner = [_type(one) for one in arguments]
-        return "one of those below" if sum(name.startswith("see ") for name in inner) > 1 else " or ".join(dict.fromkeys(inner))
+        inner = list(dict.fromkeys(_type(one) for one in arguments))
+        return "one of those below" if sum(name.startswith("see ") for name in inner) > 1 else " or ".join(inner)
     if origin is not None:
         form = {Annotated: "{0}", list: "list of {0}", tuple: "list of {0}", dict: "mapping of {0} to {1}"}[origin]
         return form.format(*(_type(one) for one in arguments if isinstance(one, type) or get_args(one)), "", "")
