@@ -43,6 +43,15 @@ def contamination(text: str, shown: list[str]) -> dict[str, Any]:
     }
 
 
+def duplicates(a: str, b: str) -> dict[str, Any]:
+    """An exact pair and a near one."""
+    near = {"sampled": 1, "of": 2, "documents": 1, "share": 0.5, "siblings": 0}
+    return {
+        "exact": {"documents": 1, "share": 0.5, "groups": [{"documents": 2, "shown": [a, b]}]},
+        "near": {**near, "groups": [{"documents": 2, "similarity": 0.8, "shown": [b, a]}]},
+    }
+
+
 def measures(text: str, a: str, b: str) -> dict[str, Any]:
     """What the audit measures; `a` and `b` are ids of documents."""
     columns = ("source", "language", "stated_language", "host", "licence", "year")
@@ -57,17 +66,7 @@ def measures(text: str, a: str, b: str) -> dict[str, Any]:
         "by": {name: [amounts(text, 1, [a, b]), amounts(None, 1, [b])] for name in columns},
         "others": {name: {"values": 1, "documents": 1, "tokens": 1, "characters": 1} for name in columns},
         "lengths": {"edges": DOUBLING, "counts": [0, 0, 0, 2, *[0] * 16]},
-        "duplicates": {
-            "exact": {"documents": 1, "share": 0.5, "groups": [{"documents": 2, "shown": [a, b]}]},
-            "near": {
-                "sampled": 1,
-                "of": 2,
-                "documents": 1,
-                "share": 0.5,
-                "siblings": 0,
-                "groups": [{"documents": 2, "similarity": 0.8, "shown": [b, a]}],
-            },
-        },
+        "duplicates": duplicates(a, b),
         "contamination": contamination(text, [a]),
         "formulas": {
             "documents_with": 1,

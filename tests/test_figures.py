@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 import pytest
-from fake_build import DOCUMENTS, QUESTION, SCHEMAS, STAGES, Doc, doc, write_build, write_coverage
+from fake_build import DOCUMENTS, QUESTION, SCHEMAS, STAGES, Doc, doc, line, write_build, write_coverage
 
 from filters.errors import InputError
 from pipelines import dataset as ds
@@ -162,6 +162,26 @@ def test_documents_behind_the_figures_stand_once_with_their_fate(found: dict[str
           "evidence": [{"rule": "too_short", "value": 1, "limit": 40}]}],
     )  # fmt: skip
     assert documents["r5"]["removed"][0]["evidence"] == [{"kept": "r6", "similarity": 0.8}]
+
+
+def test_personal_data_is_masked_wherever_a_text_is_shown(tmp_path: Path) -> None:
+    """In documents, addresses, clusters and side by side, also where the cut would go through it."""
+    mail, cut = "write to jane.doe@uni-bonn.de now", f"{'x ' * 195}jane.doe@uni-bonn.de"
+    rule = [{"rule": "log_lines", "first": mail}]
+    found = line("r1", "gsm8k", 0, 1.0, doc_text=mail, item_text="write to whom")
+    docs = [
+        doc("k1", mail, url="https://x.org/mail jane.doe@uni-bonn.de", tokens=1),
+        doc("k2", cut, tokens=1),
+        doc("r1", mail, stage="decontaminate", reason="contaminated:gsm8k", evidence=[found]),
+        doc("r3", mail, stage="quality", reason="log_lines", evidence=rule),
+        doc("r2", mail, stage="exact_dedup", reason="exact_duplicate", evidence=[{"kept": "k1"}]),
+    ]
+    told = figures(write_build(tmp_path, docs))
+
+    assert "jane" not in orjson.dumps(told).decode()
+    assert [told["documents"][i]["text"] for i in ("k1", "r1", "r2")] == ["write to [email] now"] * 3
+    assert told["duplicates"]["clusters"][0]["text"] == "write to [email] now"
+    assert told["documents"]["k1"]["url"] == "https://x.org/mail [email]"
 
 
 def test_an_id_that_came_twice_is_kept_and_removed(tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_a_number_links_to_its_documents_and_they_link_back(tmp_path: Path) -> N
 
 def test_every_link_of_the_page_leads_somewhere(tmp_path: Path) -> None:
     """Each address of a fragment is an id, and no id stands twice."""
-    for html in (page(figures(write_build(tmp_path, DOCUMENTS))), page(folder())):
+    for html in (page(figures(write_build(tmp_path, DOCUMENTS))), page(folder()), page(folder('"an id" & more'))):
         ids = re.findall(r'\bid="([^"]*)"', html)
 
         assert set(re.findall(r'href="#([^"]*)"', html)) - set(ids) == set()

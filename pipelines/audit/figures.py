@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from decontam.align import side_by_side
 from pipelines.audit.evidence import DECONTAMINATE, EXACT, NEAR, Clusters, Contamination, read_coverage
 from pipelines.audit.head import head
-from pipelines.audit.shown import Firsts, by_id, documents, with_bins
+from pipelines.audit.shown import Firsts, by_id, documents, masked, with_bins
 from pipelines.audit.tallies import Histogram, Places, Smallest, Tally, doubling_edges, fetch, share_edges
 from pipelines.dataset import Dataset, read_build
 from pipelines.places import Place
@@ -32,6 +32,7 @@ EVIDENCE_LINES = 5  # of a sample
 SCORES = ("math_score", "quality_score", "language_score")
 _AMOUNTS = ["tokens", "characters"]
 _PARTS = ("source", "language", "source language", "host", "licence")  # of the corpus, by the columns of each
+_BESIDE = {"doc_text", "item_text"}
 _FIRST = ["id", "origin", "source", "language", "host", "licence"]
 _SHOWN = ["id", "url", "origin", "source", "language", "licence", *SCORES, "tokens", "text"]
 
@@ -357,7 +358,10 @@ def _documents(
 
 
 def _cut(line: dict[str, Any]) -> dict[str, Any]:
-    return {k: v[:REMOVED_CHARS] if isinstance(v, str) else v for k, v in line.items()}
+    """A line of evidence with short texts, without personal data, and without those that stand side by side anyway."""
+    texts = {k: v[:REMOVED_CHARS] for k, v in line.items() if isinstance(v, str) and k not in _BESIDE}
+    others = {k: v for k, v in line.items() if not isinstance(v, str)}
+    return {**others, **dict(zip(texts, masked(list(texts.values())), strict=True))}
 
 
 def _clusters(clusters: list[dict[str, Any]], corpus: _Corpus, removed: _Removed) -> list[dict[str, Any]]:
