@@ -15,7 +15,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,9 @@ class _Teller:
         self._progress(self.name, summary)
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _TOLD_SECONDS
-            write_json(self._out / STATUS, {"state": "running", "round": self.name, **asdict(summary)})
+            # not asdict, which makes a Counter of the pairs of a Counter
+            told = {one.name: getattr(summary, one.name) for one in fields(summary)}
+            write_json(self._out / STATUS, {"state": "running", "round": self.name, **told})
 
 
 def write_samples(rounds: Path, names: Iterable[str], target: Path) -> Counter[str]:

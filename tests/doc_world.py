@@ -6,7 +6,8 @@ import gzip
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from click.testing import CliRunner
 from conftest import QUICKSTART, REPOSITORY
+from model_server import model_server
+from scoring import become_scorer
 from small import ITEM, WORDS, text, write_input, write_rows
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -34,6 +37,13 @@ stages:
   - stage: minhash_dedup
   - {stage: decontaminate, against: bench}
   - stage: tokens
+"""
+PAIRS = """\
+name: pairs
+sources: [{format: jsonl, name: corpus, path: corpus}]
+synth:
+  server: {url: "http://localhost:8000", model: tiny-instruct}
+  refine: false
 """
 REGISTRY = """\
 version: 1
@@ -75,10 +85,24 @@ def make_world(root: Path) -> Path:
     _pages(root)
     _seeds(root)
     _tokenizer(root)
+    (root / "pairs.yaml").write_text(PAIRS)
     command = ["build", str(root / "examples/quickstart/recipe.yaml"), "--out", str(root / "out/quickstart")]
     built = CliRunner().invoke(main, command, catch_exceptions=False)
     assert built.exit_code == 0, built.output
     return root
+
+
+@contextmanager
+def model_servers() -> Iterator[dict[str, str]]:
+    """Addresses of a server that scores, and of one that finds the pairs of a document and knows no paraphrase."""
+
+    def talk(asked: str, _times: int) -> str:
+        pair = "<qa><question>1</question><answer></answer><solution>2</solution></qa>"
+        return pair if "<document>" in asked else "no"
+
+    with model_server(lambda *_: "") as scorer, model_server(talk) as talker:
+        become_scorer(scorer)
+        yield {"score": scorer.url, "synth": talker.url, "decontaminate": talker.url}
 
 
 def copy_world(world: Path, to: Path) -> Path:
@@ -144,17 +168,16 @@ def _rows(root: Path) -> None:
     for number in (1, 2):
         new = {"id": f"new-{number}", "text": text(70 + number)}
         write_rows(root / f"crawl-{number}" / f"crawl-{number}.jsonl", [*rows[:5], new])
-    for name in ("train.jsonl", "sft.jsonl", "pages.jsonl"):
+    for name in ("train.jsonl", "sft.jsonl"):
         write_rows(root / name, rows)
     pq.write_table(pa.Table.from_pylist(rows), root / "sft.parquet")
-    (root / "pages.jsonl.gz").write_bytes(gzip.compress((root / "pages.jsonl").read_bytes()))
+    (root / "pages.jsonl.gz").write_bytes(gzip.compress((root / "train.jsonl").read_bytes()))
     chinese = [
         {"id": str(n), "text": f"第{n}页。" + "数列的极限与函数的连续性是分析学的基础。" * (n + 3)} for n in range(10)
     ]
     (root / "zh.jsonl.gz").write_bytes(gzip.compress(b"".join(orjson.dumps(row) + b"\n" for row in chinese)))
-    scored = [{"id": str(n), "text": row["text"], "lm_score": 0.9} for n, row in enumerate(_lines("positive"))]
-    scored += [{"id": f"n{n}", "text": row["text"], "lm_score": 0.1} for n, row in enumerate(_lines("negative"))]
-    write_rows(root / "scored" / "pages.jsonl", scored)
+    said = [(row["text"], 0.9) for row in _lines("positive")] + [(row["text"], 0.1) for row in _lines("negative")]
+    write_rows(root / "pages.jsonl", [{"id": str(n), "text": f"{page} p={p}"} for n, (page, p) in enumerate(said)])
 
 
 def _pages(root: Path) -> None:

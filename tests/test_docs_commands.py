@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from doc_commands import (
     parse,
     plain,
 )
-from doc_world import RECIPE, copy_world, environment, make_world, python_names
+from doc_world import RECIPE, copy_world, environment, make_world, model_servers, python_names
 
 from pipelines.cli import main
 from pipelines.recipe import Recipe
@@ -39,7 +40,8 @@ pytestmark = pytest.mark.timeout(600)
 
 SPARK = "starts a JVM; tests/test_engines.py and test_spark_cluster.py build on Spark"
 CLUSTER = "needs a cluster; tests/test_spark_cluster.py and test_ray.py start one"
-SERVER = "needs a model server; the tests of synthesis and judging run one"
+SERVER = "needs a server elsewhere and its key; the same command runs on a server of this machine"
+SERVED = "http://localhost:8000"  # becomes the address of a server that the tests run
 STORE = "needs an object store; tests/test_object_store.py runs one"
 HUB = "needs the hub; tests/test_publish_hub.py stands for it"
 EMPTY = {"docs/tutorial.md"}  # begins in an empty folder
@@ -57,10 +59,6 @@ NOT_RUN = {  # parsed: every option and argument has to be one of the command
     "mathcorpus build recipe.yaml --engine slurm --workers 200 --slurm partition=cpu --slurm time=04:00:00 --slurm mem=8G": "needs Slurm; tests/test_slurm.py stands for it",
     "mathcorpus build recipe.yaml --out s3://bucket/corpus": STORE,
     "mathcorpus build s3://bucket/recipes/recipe.yaml --out s3://bucket/corpus": STORE,
-    "mathcorpus score pages.jsonl --url http://localhost:8000 --model Qwen/Qwen2.5-0.5B-Instruct --out scored": SERVER,
-    "mathcorpus synth run pairs.yaml": SERVER,
-    "mathcorpus synth status out/pairs": SERVER,
-    "mathcorpus decontaminate sft.jsonl --against gsm8k,math --profile posttrain --judge http://localhost:8000 --out judged": SERVER,
     "mathcorpus decontaminate sft.jsonl --against gsm8k --judge https://models.example.org/v1 --judge-model some-instruct --judge-key-env MODEL_KEY --judge-budget 2000 --out judged": SERVER,
     "python examples/quickstart/make_samples_model.py": HALF_A_MINUTE,
     "mathcorpus publish out/quickstart --to hf://datasets/ORG/NAME --private": HUB,
@@ -80,13 +78,22 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return make_world(root)
 
 
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[str, str]]:
+    """Model servers by the command that asks them."""
+    with model_servers() as found:
+        yield found
+
+
 @pytest.fixture
-def here(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(world: Path, servers: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the stand-ins, which is the folder that commands run in."""
     for name, value in environment(world).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.chdir(copy_world(world, tmp_path / "here"))
-    return tmp_path / "here"
+    made = copy_world(world, tmp_path / "here")
+    (made / "pairs.yaml").write_text((world / "pairs.yaml").read_text().replace(SERVED, servers["synth"]))
+    monkeypatch.chdir(made)
+    return made
 
 
 def key(command: str) -> str:
@@ -102,9 +109,10 @@ def an_id(here: Path) -> str:
     return str(next(row["id"] for shard in shards for row in pq.read_table(shard, columns=["id"]).to_pylist()))
 
 
-def run(command: str, here: Path) -> str:
+def run(command: str, here: Path, servers: dict[str, str]) -> str:
     """What a command prints; it has to end well."""
     command = re.sub(r"\bID\b", lambda _: an_id(here), command)
+    command = command.replace(SERVED, servers.get(command.split()[1], SERVED))
     words = plain(command)
     if words is None:
         told = subprocess.run(["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=False)
@@ -118,7 +126,7 @@ def run(command: str, here: Path) -> str:
     return out
 
 
-def check(block: Block, here: Path) -> None:
+def check(block: Block, here: Path, servers: dict[str, str]) -> None:
     """Runs the commands of a block, or parses those of the table; what they print is what the page says."""
     told = ""
     for command in commands(block.text):
@@ -128,7 +136,7 @@ def check(block: Block, here: Path) -> None:
             for words in ours(command):
                 parse(words)
         else:
-            told += run(command, here)
+            told += run(command, here, servers)
     if block.told is not None:
         assert matches(block.told, told), f"{block.place}: it prints\n{told}"
 
@@ -140,13 +148,15 @@ def matches(shown: str, told: str) -> bool:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "sh")])
-def test_commands_of_a_page_run(page: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_a_page_run(
+    page: str, here: Path, servers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In their order, in one folder; each ends with exit code 0 and prints what stands behind it."""
     if page in EMPTY:
         (here / "empty").mkdir()
         monkeypatch.chdir(here / "empty")
     for block in blocks(page, "sh"):
-        check(block, here)
+        check(block, here, servers)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")])

@@ -164,3 +164,12 @@ def test_the_recipe_of_the_docs_is_one(tmp_path: Path) -> None:
     found = parse_model_of(SynthRecipe, shown, tmp_path / "pairs.yaml", {})
     assert found.synth.solve is not None
     assert (found.name, found.synth.solve.n, found.against) == ("pairs", 8, ["gsm8k", "math"])
+
+
+def test_status_tells_failures_while_a_run_goes_on(tmp_path: Path, served: ModelServer) -> None:
+    """A server whose every answer is no use: the counts are on disk, and the run ends well."""
+    served.reply = lambda asked, _times: "nothing of the kind" if "<document>" in asked else "one two three"
+    manifest = orjson.loads(call("run", recipe(tmp_path, served), "--out", tmp_path / "out", "--json"))
+
+    assert manifest["samples"] == 0
+    assert sum(manifest["rounds"]["extract"]["failures"].values()) > 0
