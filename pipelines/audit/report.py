@@ -12,7 +12,8 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from pipelines.audit.charts import charts, visible
 from pipelines.audit.figures import figures, percent
@@ -20,10 +21,14 @@ from pipelines.audit.links import Links
 from pipelines.files import write_bytes, write_json
 from pipelines.places import Place
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 SHOWN_REASONS = 4  # of a stage, in the table of the funnel; all of them stand further down
 SHOWN_ROWS = 200  # of a table; report.json has all
 MAX_BYTES = 5_000_000  # of the page
-LENGTHS = (2000, 400, 120, 40)  # characters of a text or a name, tried in turn until the page is below its limit
+SIZES = ((2000, 1.0), (400, 1.0), (120, 1.0), (40, 1.0), (40, 0.25), (40, 0.0))
+"""Characters of a text or a name, and share of the documents, tried in turn until the page is below its limit."""
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src '{script}'; base-uri 'none'; form-action 'none'"
 _ABSENT: dict[str, Any] = {
     "kind": "build",
@@ -59,28 +64,35 @@ def write_report(build: Place) -> None:
 
 
 def page(found: dict[str, Any]) -> str:
-    """The HTML of a report, as `figures.figures` or an audit gives it; texts are cut until it is below MAX_BYTES."""
+    """The HTML of a report, as `figures.figures` or an audit gives it; cut until it is below MAX_BYTES."""
     from markupsafe import Markup
 
     whole = {**_ABSENT, **found}
-    drawn = {name: Markup(svg) for name, svg in charts(_visible(whole, LENGTHS[0])).items()}  # noqa: S704 - our renderer's
+    drawn = {name: Markup(svg) for name, svg in charts(_visible(whole, SIZES[0][0])).items()}  # noqa: S704 - our renderer's
     html = ""
-    for length in LENGTHS:
-        html = _rendered(_visible(whole, length), drawn)
+    for length, share in SIZES:
+        documents = dict(islice(whole["documents"].items(), int(share * len(whole["documents"]))))
+        html = _rendered(_visible({**whole, "documents": documents}, length), drawn, len(whole["documents"]))
         if len(html.encode()) < MAX_BYTES:
             break
     return html
 
 
-def _rendered(shown: dict[str, Any], drawn: Mapping[str, Any]) -> str:
+def _rendered(shown: dict[str, Any], drawn: Mapping[str, Any], all_documents: int) -> str:
+    limits = {"SHOWN_REASONS": SHOWN_REASONS, "SHOWN_ROWS": SHOWN_ROWS, "all_documents": all_documents}
+    template = _environment().get_template("report.html.j2")
+    return template.render(frame(), f=shown, charts=drawn, links=Links(shown["documents"]), **limits)
+
+
+@cache
+def _environment() -> Environment:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     env = Environment(
         loader=FunctionLoader(own), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     env.filters.update(number=number, percent=percent, measure=measure, of=of, unbroken=unbroken)
-    env.globals.update(f=shown, charts=drawn, links=Links(shown["documents"]), SHOWN_REASONS=SHOWN_REASONS)
-    return env.get_template("report.html.j2").render(frame(), SHOWN_ROWS=SHOWN_ROWS)
+    return env
 
 
 def frame() -> dict[str, Any]:
