@@ -136,12 +136,12 @@ def _loading(card: Card) -> str:
 def _composition(found: dict[str, Any]) -> str:
     total = found["total"]
     both = [[r["source"], r["language"], *_amounts(r, total)] for r in found["by_source_language"]]
-    told = "## Composition\n\n" + _table(["source", "language", *_AMOUNTS], both, 2)
+    told = "## Composition\n\n" + _table(["source", "language", *_amount_names(total)], both, 2)
     hosts = [[r["host"], *_amounts(r, total)] for r in found["by_host"][:_HOSTS]]
     if hosts:
         more = len(found["by_host"]) - len(hosts) + found["other_hosts"]["hosts"]
         told += "\nLargest hosts" + (f", of {more + len(hosts):,}" if more else "") + ":\n\n"
-        told += _table(["host", *_AMOUNTS], hosts, 1)
+        told += _table(["host", *_amount_names(total)], hosts, 1)
     return told
 
 
@@ -212,7 +212,9 @@ def _licences(found: dict[str, Any]) -> str:
     told = (
         "## Licences\n\nEach document has the licence that its source states, in the column `licence`; the texts keep "
     )
-    told += "the rights of those who wrote them.\n\n" + _table(["as stated", "identifier", *_AMOUNTS], rows, 2)
+    told += "the rights of those who wrote them.\n\n" + _table(
+        ["as stated", "identifier", *_amount_names(total)], rows, 2
+    )
     more = len(found["by_licence"]) - len(shown)
     return told + (f"\n{more:,} more statements of licences are in the column.\n" if more else "")
 
@@ -238,11 +240,18 @@ def _versions(build: dict[str, Any]) -> str:
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
-_AMOUNTS = ("documents", "tokens", "characters", "share")
+
+def _amount_names(total: dict[str, Any]) -> list[str]:
+    return ["documents", "tokens", "characters", f"share of {_whole(total)}"]
+
+
+def _whole(total: dict[str, Any]) -> str:
+    """What shares are of: characters where tokens were not counted."""
+    return "tokens" if total["tokens"] else "characters"
 
 
 def _amounts(row: dict[str, Any], total: dict[str, Any]) -> list[str]:
-    whole = "tokens" if total["tokens"] else "characters"
+    whole = _whole(total)
     share = percent(row[whole] or 0, total[whole] or 0)
     return [f"{row['documents']:,}", _number(row["tokens"]), _number(row["characters"]), share]
 

@@ -76,6 +76,34 @@ class Described:
 
 def croissant(one: Described) -> dict[str, Any]:
     """The description as JSON."""
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": CONFORMS_TO,
+        "name": one.name,
+        "description": one.summary,
+        "url": one.url,
+        "citeAs": f"{one.creator}: {one.name}, mathematical corpus, digest {one.digest[:12]}.",
+        "license": list(one.licences),
+        "creator": {"@type": "Organization", "name": one.creator},
+        "datePublished": one.date,
+        "inLanguage": list(one.languages),
+        "keywords": list(one.keywords),
+        "version": f"1.0.0+{one.digest[:12]}",
+        "distribution": _files(one),
+        "recordSet": [{
+            "@type": "cr:RecordSet",
+            "@id": "documents",
+            "name": "documents",
+            "description": "A record is a document.",
+            "key": {"@id": "documents/id"},
+            "field": [_field(f) for f in one.schema],
+        }],
+    }  # fmt: skip
+
+
+def _files(one: Described) -> list[dict[str, Any]]:
+    """Each shard by itself, and all of them together, of which the records are."""
     shards = [
         {
             "@type": "cr:FileObject",
@@ -96,30 +124,7 @@ def croissant(one: Described) -> dict[str, Any]:
         "encodingFormat": _MIME,
         "includes": f"{one.folder}/*.parquet",
     }
-    return {
-        "@context": _CONTEXT,
-        "@type": "sc:Dataset",
-        "conformsTo": CONFORMS_TO,
-        "name": one.name,
-        "description": one.summary,
-        "url": one.url,
-        "citeAs": f"{one.creator}: {one.name}, mathematical corpus, digest {one.digest[:12]}.",
-        "license": list(one.licences),
-        "creator": {"@type": "Organization", "name": one.creator},
-        "datePublished": one.date,
-        "inLanguage": list(one.languages),
-        "keywords": list(one.keywords),
-        "version": f"1.0.0+{one.digest[:12]}",
-        "distribution": [*shards, together],
-        "recordSet": [{
-            "@type": "cr:RecordSet",
-            "@id": "documents",
-            "name": "documents",
-            "description": "A record is a document.",
-            "key": {"@id": "documents/id"},
-            "field": [_field(f) for f in one.schema],
-        }],
-    }  # fmt: skip
+    return [*shards, together]
 
 
 def _field(field: pa.Field) -> dict[str, Any]:

@@ -112,6 +112,7 @@ def _app(hub: Hub) -> Flask:
         return None
 
     _routes_of_repos(app, hub)
+    _routes_of_trees(app, hub)
     _routes_before_a_commit(app, hub)
     _routes_of_large_files(app, hub)
     _routes_of_the_commit(app, hub)
@@ -152,6 +153,8 @@ def _routes_of_repos(app: Flask, hub: Hub) -> None:
         siblings = [{"rfilename": path} for path in sorted(tree)]
         return jsonify(id=repo, sha=commit, private=hub.repos[repo]["private"], siblings=siblings, tags=[])
 
+
+def _routes_of_trees(app: Flask, hub: Hub) -> None:
     @app.get("/api/datasets/<org>/<name>/tree/<revision>", defaults={"below": ""})
     @app.get("/api/datasets/<org>/<name>/tree/<revision>/<path:below>")
     def tree(org: str, name: str, revision: str, below: str) -> Response:
