@@ -36,9 +36,9 @@ _NO_DELIMITER = re.compile(  # behind a `$`: a price, a variable, a command to b
     r"\d[\d,.]*(?![\w^_{\\+=*/])|\{|\((?!\\)|[A-Za-z_]\w{2,}(?![\w^{])|[A-Za-z_]\w*(?:\[|->|=)|[A-Z][A-Z_]+\b|[?@#!*'\"/|&;.]"
 )
 _BEFORE = " \t(\"'“‘（，。、：；"  # what may stand before a delimiter that opens
+_IN_A_WORD = re.compile(r"\w\$\d")  # of a replacement: $1
 _CURRENCIES = ("US", "CA", "AU", "NT", "HK")
-_PROSE_WORDS = 3  # between blanks, between two `$`: what stands between two formulas
-_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{2,}(?![a-zA-Z])")
+_WORD = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}(?![a-zA-Z])")
 _TEXT_COMMAND = re.compile(r"\\(?:text\w*|mbox|mathrm|operatorname\*?|begin|end)\s*\{[^{}]*\}")
 _ESCAPE = re.compile(r"\\[^a-zA-Z]")
 _EDGES = re.compile(r"\\(begin|end) ?\{(\w+\*?)\}")
@@ -70,8 +70,10 @@ def formulas(text: str) -> Formulas:
 
 def _is_prose(body: str) -> bool:
     """Whether it is what stands between two formulas, and not in one."""
-    padded = body[:1].isspace() and body[-1:].isspace()
-    return padded and len(_WORD.findall(_TEXT_COMMAND.sub("", body))) >= _PROSE_WORDS
+    if not (body[:1].isspace() and body[-1:].isspace()):
+        return False
+    words = len(_WORD.findall(_TEXT_COMMAND.sub("", body)))
+    return words > 1 or (words == 1 and body.strip().isalpha())
 
 
 class _Reading:
@@ -138,7 +140,7 @@ class _Reading:
         """Whether a `$` is no delimiter by what stands around it; behind a letter or a sign it could only close."""
         line = self.text[self.text.rfind("\n", 0, mark.start()) + 1 : mark.start()]
         if line[-1:].strip(_BEFORE):
-            return line[-2:] in _CURRENCIES
+            return line[-2:] in _CURRENCIES or _IN_A_WORD.match(self.text, mark.start() - 1) is not None
         prompt = not line.strip(" >\t") and self.text[mark.end() : mark.end() + 1] == " "
         return prompt or _NO_DELIMITER.match(self.text, mark.end()) is not None
 
