@@ -54,8 +54,9 @@ def audit(*, as_json: bool, quiet: bool, **given: Any) -> None:
     \b
     Examples:
       mathcorpus audit out/quickstart
-      mathcorpus audit path/to/documents --benchmarks path/to/benchmarks
-      mathcorpus audit path/to/documents --fail-if "contaminated.exact > 0" --fail-if "duplicates.exact_share > 0.01"
+      mathcorpus audit crawl --benchmarks path/to/benchmarks
+      mathcorpus audit crawl --benchmarks path/to/benchmarks --fail-if "contaminated.exact>0"
+      mathcorpus audit train.jsonl --field text --fail-if "duplicates.exact_share>0.01" --out audit-train
       mathcorpus audit out/new --against out/old
     """
     from filters.errors import GateError
