@@ -1,6 +1,6 @@
 """Packing: its speed against datatrove's tokeniser, what each method pads and cuts, its memory.
 
-    python -P benchmarks/pack.py BUILD TOKENIZER [--rounds 3] [--only speed methods kernels memory long] [--repeat 2 8]
+    python -P benchmarks/pack.py BUILD TOKENIZER [--rounds 3] [--only PART...] [--repeat 2 8]
 
 BUILD is a finished build, TOKENIZER a tokenizer.json (`--train FILE` makes one first, of 32,768 tokens, of the build's
 own documents: what is packed is then what it was trained on). Seconds are of processor time, of one process; ours and
@@ -220,6 +220,38 @@ print(len(subwords.ids([text])[0]))
 """
 
 
+_SECOND_HALF = """
+import sys
+from pathlib import Path
+import numpy as np
+from pipelines.pack import BUCKET_TOKENS
+from pipelines.pack_sequences import Packing, PackTask, TailTask
+from pipelines.pack_tokens import _Document, _Runs, shuffled_place
+out, wanted = Path(sys.argv[1]), int(sys.argv[2])
+rng, end, made = np.random.default_rng(7), np.array([0], "<u2"), 0
+with _Runs(out / "ids", 0, end, sort=True) as runs:
+    while made < wanted:
+        ids = rng.integers(1, 30_000, int(rng.lognormal(7.2, 1.2)) + 1).astype(np.uint32)
+        runs.add(_Document(shuffled_place(1, str(made), 0), str(made), 0, ""), ids)
+        made += len(ids) + 1
+    runs.commit()
+packing = Packing(4096, "best-fit", "cut", 1, False, "t", 2, 0)
+task = PackTask(out / "packed", out / "ids", 1, -(-made // BUCKET_TOKENS), packing, None)
+for rank in range(task.ranks):
+    task.run(rank)
+TailTask(out / "tails", task.out, task.ranks, packing).run(0)
+"""
+
+
+def second_half(_build: Path, _tokenizer: Path) -> None:
+    """Peak of packing alone, without encoding, on random ids: documents of log-normal lengths."""
+    for millions in (30, 100, 300):
+        with tempfile.TemporaryDirectory() as scratch:
+            found, seconds = peak(_SECOND_HALF, scratch, str(millions * 1_000_000))
+        print(f"{millions} M tokens, packed alone: {found:,.0f} MB, {seconds:,.1f} CPU s", flush=True)
+        record(f"pack, memory, second half alone, {millions} M tokens", found, "MB")
+
+
 def long(build: Path, tokenizer: Path) -> None:
     """Peak of one text of LONG_CHARS characters, in windows and whole."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -245,7 +277,7 @@ def main() -> None:
     parser.add_argument("--train", action="store_true")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--repeat", type=int, nargs="+", default=[2, 8])
-    parts = ["methods", "kernels", "speed", "long", "memory"]
+    parts = ["methods", "kernels", "speed", "long", "second-half", "memory"]
     parser.add_argument("--only", nargs="+", choices=parts, default=parts)
     given = parser.parse_args()
     if given.train:
@@ -256,7 +288,8 @@ def main() -> None:
         elif part == "memory":
             memory(given.build, given.tokenizer, given.repeat)
         else:
-            {"methods": methods, "kernels": kernels, "long": long}[part](given.build, given.tokenizer)
+            others = {"methods": methods, "kernels": kernels, "long": long, "second-half": second_half}
+            others[part](given.build, given.tokenizer)
 
 
 if __name__ == "__main__":
