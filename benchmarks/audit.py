@@ -143,8 +143,8 @@ def main() -> None:
     else:
         count = int(rest[0]) if rest else 100_000
         with tempfile.TemporaryDirectory() as root:
-            measure(f"folder of {count:,}", str(write_folder(Path(root, "docs"), count)))
             measure(f"build of {count:,}", str(write_corpus(Path(root, "build"), count)))
+            measure(f"folder of {count:,}", str(write_folder(Path(root, "docs"), count)))
 
 
 if __name__ == "__main__":
