@@ -24,7 +24,7 @@ from pipelines.engine import Engine
 from pipelines.files import sweep
 from pipelines.leases import held
 from pipelines.mix import FOLDER as MIXES
-from pipelines.mix import Mixing, are_there, withdraw_others
+from pipelines.mix import OTHERS, Mixing, are_there, withdraw_others
 from pipelines.mix_take import LEFT_OUT, MIX
 from pipelines.places import Place, Remote, contents, link_all, names_in, remove_all
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
@@ -210,7 +210,7 @@ class Build:
         [planned] = [m for m in self.plan.mixes if m.config.name == name]
         folders = [planned.taking.folder]
         made = publish(self.plan, f"{MIXES}/{name}", "taken", folders, MIX)
-        publish(self.plan, f"{MIXES}/{name}/left_out", "left_out", folders, LEFT_OUT)
+        publish(self.plan, f"{OTHERS}/{name}", "left_out", folders, LEFT_OUT)
         return {"rows": made.rows, "digest": made.digest, "content": made.content}
 
     def _pass_entry(self, one: Pass) -> dict[str, Any]:

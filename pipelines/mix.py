@@ -29,6 +29,7 @@ from pipelines.stage import Task
 from pipelines.tables import save_table
 
 FOLDER = "mixes"
+OTHERS = "mixes_left_out"  # what each mix did not take; beside the mixes, whose folders load whole
 SHOWN_CAPPED = 20  # values that a cap cut most from
 DIGITS = 6  # of shares and epochs that are told
 
@@ -229,15 +230,15 @@ def in_words(made: dict[str, Any]) -> str:
 
 def are_there(plan: Plan) -> bool:
     """Whether every mix of the plan is published; InputError where one has no manifest."""
-    roots = [plan.out / FOLDER / planned.config.name for planned in plan.mixes]
-    return all(ds.Dataset.load(root).is_there() for one in roots for root in (one, one / "left_out"))
+    names = [planned.config.name for planned in plan.mixes]
+    return all(ds.Dataset.load(plan.out / f / name).is_there() for name in names for f in (FOLDER, OTHERS))
 
 
 def withdraw_others(plan: Plan) -> None:
     """Takes away the mixes of other recipes; what else stands in their folders stays."""
-    root = plan.out / FOLDER
-    for name in set(_folders_in(root)) - {planned.config.name for planned in plan.mixes}:
-        for folder in (root / name / "left_out", root / name):
+    names = {planned.config.name for planned in plan.mixes}
+    for root in (plan.out / FOLDER, plan.out / OTHERS):
+        for folder in (root / name for name in _folders_in(root) if name not in names):
             (folder / "manifest.json").unlink(missing_ok=True)
             remove_all([folder / shard for shard in names_in(folder) if shard.endswith(".parquet")])
             if isinstance(folder, Path):

@@ -72,7 +72,7 @@ def test_corpus_is_taken_and_left_out(root: Path) -> None:
 
     assert set(manifest["mixes"]) == {"half", "twice"}
     for name, made in manifest["mixes"].items():
-        taken, left = rows(root / "out" / "mixes" / name), rows(root / "out" / "mixes" / name / "left_out")
+        taken, left = rows(root / "out" / "mixes" / name), rows(root / "out" / "mixes_left_out" / name)
         assert {r["id"] for r in taken} | {r["id"] for r in left} == set(corpus)
         assert {r["id"] for r in taken} & {r["id"] for r in left} == set()
         assert len(taken) == made["copies"] == made["dataset"]["rows"]
@@ -82,6 +82,15 @@ def test_corpus_is_taken_and_left_out(root: Path) -> None:
     assert {r["copy"] for r in rows(root / "out" / "mixes" / "twice")} == {0, 1}
     assert set(manifest["mixes"]["half"]["left_out"]) == {"budget", "cap:host"}
     assert manifest["datasets"] == build(plan(root, "plain"))["datasets"]
+
+
+def test_the_folder_of_a_mix_loads_as_it_is(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`datasets` takes all Parquet below a folder, so nothing else may be there."""
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    made = build(mixed(root, TWICE))["mixes"]["twice"]
+    found = datasets.load_dataset(str(root / "out" / "mixes" / "twice"), split="train", cache_dir=str(tmp_path))
+    assert (found.num_rows, sum(found["tokens"])) == (made["copies"], made["tokens_got"])
 
 
 def test_a_mix_is_made_alone(root: Path) -> None:
@@ -98,7 +107,7 @@ def test_a_mix_is_made_alone(root: Path) -> None:
     assert {p: p.stat().st_mtime_ns for p in before} == before
     assert (digests(first), mix_digests(first)["half"]) == (digests(second), mix_digests(second)["half"])
 
-    next((root / "out" / "mixes" / "twice" / "left_out").glob("*.parquet")).unlink()
+    next((root / "out" / "mixes_left_out" / "twice").glob("*.parquet")).unlink()
     assert mix_digests(build(changed)) == mix_digests(second)
 
 
