@@ -24,7 +24,15 @@ SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
     help="A tokenizer.json, a folder that has one, or a name of the hub.",
 )
 @option("Tokens", "--eos", metavar="TOKEN", help="Token behind every document.  [default: what the tokenizer says]")
-@option("Sequences", "--length", type=click.IntRange(2), required=True, metavar="N", help="Tokens of a sequence.")
+@option(
+    "Sequences",
+    "--length",
+    type=click.IntRange(2),
+    default=4096,
+    show_default=True,
+    metavar="N",
+    help="Tokens of a sequence.",
+)
 @option(
     "Sequences",
     "--method",

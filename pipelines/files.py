@@ -28,6 +28,8 @@ class writing:  # noqa: N801 - reads as a statement
         errno.EDQUOT: "disk quota exceeded; make room and run the same command again",
         errno.EROFS: "the file system is read-only; choose another folder with --out",
         errno.EACCES: "permission denied; choose a folder that you may write with --out",
+        errno.EEXIST: "a file stands where a folder is needed; choose another with --out",
+        errno.ENOTDIR: "a file stands where a folder is needed; choose another with --out",
     }
 
     def __init__(self, root: Place) -> None:

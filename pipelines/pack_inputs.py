@@ -74,15 +74,18 @@ def _manifest(folder: Place) -> dict[str, Any]:
 
 
 def given_tokenizer(given: str, base: Place) -> Given:
-    """The tokenizer that a string names: a file, a folder, else a name on the hub. UsageError where there is none."""
+    """The tokenizer that a string names: a file, a folder, else a name on the hub. UsageError where there is none.
+
+    It bears the name of the file or of the folder that was given, and never of one above, which may be a user's.
+    """
     path = join(base, given)
+    name = path.absolute().name
     if path.is_dir():
         path = path / TOKENIZER
         if not path.is_file():
             msg = f"{given}: is a folder without {TOKENIZER}; give the file, or a folder that has it"
             raise InputError(msg)
     if path.is_file():
-        name = path.parent.absolute().name if path.name == TOKENIZER else path.name
         return Given(name, path.read_bytes(), _said(path.parent))
     if not _HUB_NAME.fullmatch(given) or given.endswith(".json"):
         msg = f"{given}: no such file or folder, and no name of the hub (ORGANISATION/NAME)"

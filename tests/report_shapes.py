@@ -65,14 +65,18 @@ def measures(text: str, a: str, b: str) -> dict[str, Any]:
         "empty": 0,
         "by": {name: [amounts(text, 1, [a, b]), amounts(None, 1, [b])] for name in columns},
         "others": {name: {"values": 1, "documents": 1, "tokens": 1, "characters": 1} for name in columns},
-        "lengths": {"edges": DOUBLING, "counts": [0, 0, 0, 2, *[0] * 16]},
+        "lengths": {"edges": DOUBLING, "counts": [0, 0, 0, 2, *[0] * 16], "shown": [[], [], [], [a, b], *[[]] * 16]},
         "duplicates": duplicates(a, b),
         "contamination": contamination(text, [a]),
         "formulas": {
             "documents_with": 1,
             "formulas": 3,
-            "characters_share": {"edges": SHARES, "counts": [1] * 20},
-            "unbalanced": {**flag, "kinds": {**dict.fromkeys(DELIMITERS, 0), "dollar": 1}},
+            "characters_share": {"edges": SHARES, "counts": [1] * 20, "shown": [[a]] * 20},
+            "unbalanced": {
+                **flag,
+                "kinds": {**dict.fromkeys(DELIMITERS, 0), "dollar": 1},
+                "kinds_shown": {**{kind: [] for kind in DELIMITERS}, "dollar": [a]},
+            },
         },
         "language": {
             "stated": 2,
@@ -84,7 +88,7 @@ def measures(text: str, a: str, b: str) -> dict[str, Any]:
         "personal_any": 1,
         "adult": flag,
         "spam": flag,
-        "synthetic": {"documents": 0, "tokens": 0, "share": 0.0},
+        "synthetic": {"documents": 0, "tokens": 0, "share": 0.0, "shown": []},
         "slices": [{"source": text, "language": "en", "documents": 2, "shown": [a, b]}],
     }
 

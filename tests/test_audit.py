@@ -110,6 +110,16 @@ def test_formulas_and_their_delimiters(report: dict[str, Any]) -> None:
     assert (found["documents_with"], found["unbalanced"]["documents"]) == (2, 1)
     assert {k: n for k, n in found["unbalanced"]["kinds"].items() if n} == {"dollar": 1}
     assert names(report, found["unbalanced"]["shown"]) == ["unbalanced"]
+    assert names(report, found["unbalanced"]["kinds_shown"]["dollar"]) == ["unbalanced"]
+
+
+def test_bins_name_documents_of_theirs(report: dict[str, Any]) -> None:
+    """Up to three of each bin, and none of another."""
+    for figure in (report["measures"]["lengths"], report["measures"]["formulas"]["characters_share"]):
+        assert [len(ids) for ids in figure["shown"]] == [min(3, n) for n in figure["counts"]]
+    lengths = report["measures"]["lengths"]
+    for low, high, ids in zip(lengths["edges"], lengths["edges"][1:], lengths["shown"], strict=False):
+        assert all(low <= max(1, report["documents"][i]["tokens"]) < high for i in ids)
 
 
 def test_benchmark_text_is_found_with_both_sides(report: dict[str, Any]) -> None:
@@ -137,17 +147,19 @@ def test_languages_personal_data_and_synthetic_text(report: dict[str, Any]) -> N
     assert personal["email"]["shown"][0]["masked"].startswith("ja***@")
     assert b"jane.miller" not in orjson.dumps(report)
     assert b"5022345" not in orjson.dumps(report)
-    assert measures["synthetic"]["documents"] == 1
+    assert measures["synthetic"]["documents"] == len(measures["synthetic"]["shown"]) == 1
 
 
 def test_every_document_that_is_shown_is_there(report: dict[str, Any]) -> None:
     """Each id that a figure names has its entry, with a text."""
 
-    def shown(value: Any) -> list[str]:
+    def shown(value: Any, *, ids: bool = False) -> list[str]:
         if isinstance(value, dict):
-            own = value.get("shown", [])
-            return [i if isinstance(i, str) else i["id"] for i in own] + [i for v in value.values() for i in shown(v)]
-        return [i for v in value for i in shown(v)] if isinstance(value, list) else []
+            own = [value["id"]] if ids and "id" in value else []
+            return own + [i for k, v in value.items() for i in shown(v, ids=k.endswith("shown"))]
+        if isinstance(value, list):
+            return [i for v in value for i in ([v] if ids and isinstance(v, str) else shown(v, ids=ids))]
+        return []
 
     ids = set(shown(report["measures"]))
     assert len(ids) == 17  # samples of each slice show all of so few

@@ -189,6 +189,17 @@ def without_rights(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*bound, str(PROGRAM), *map(str, arguments)], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.parametrize("out", ["file", "file/below"])
+def test_a_file_where_a_folder_is_needed_stops_at_once(tmp_path: Path, out: str) -> None:
+    """One line and exit code 2."""
+    (tmp_path / "file").touch()
+    write_rows(tmp_path / "in" / "a.jsonl", [{"text": text(1)}])
+    told = CliRunner().invoke(main, ["build", str(recipe(tmp_path, "jsonl")), "--out", str(tmp_path / out)])
+
+    assert (told.exit_code, told.stderr.count("\n")) == (2, 1), told.stderr
+    assert "a file stands where a folder is needed; choose another with --out" in told.stderr
+
+
 def test_an_unreadable_folder_and_a_read_only_place_stop_at_once(tmp_path: Path) -> None:
     """Both are one line and exit code 2."""
     write_rows(tmp_path / "in" / "a.jsonl", [{"text": text(1)}])

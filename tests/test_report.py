@@ -171,7 +171,7 @@ def test_a_folder_has_a_page_of_its_measures() -> None:
         "contaminated.exact &gt; 0 : it is 1",
         "2 files, 999 bytes: 2 documents.",
         "plain 3",
-        "1 document repeats another one character for character (50 %).",
+        "1 document repeats another one, whatever their case, marks and blanks (50 %).",
         "Near duplicates were sought among a sample of 1 of 2 documents",
         "1 document with 3 formulas",
         "jo***@ex***.org",

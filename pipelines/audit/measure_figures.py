@@ -20,6 +20,7 @@ from filters.quality import QualityParams
 from pipelines.audit.measure import numbered
 from pipelines.audit.measure_formulas import KINDS
 from pipelines.audit.measure_rows import PERSONAL, TEXTS
+from pipelines.audit.shown import with_bins
 from pipelines.audit.tallies import Histogram, Smallest, Tally, doubling_edges, share_edges
 from pipelines.dataset import Dataset
 
@@ -34,7 +35,7 @@ _COLUMNS = [
     *("id", *TEXTS, *_AMOUNTS, "formulas", "formula_characters", "unbalanced", *PERSONAL),
     *("adult_share", "spam_share", "synthetic", "draw"),
 ]
-FLAGS = ("unbalanced", *PERSONAL, "adult", "spam")
+FLAGS = ("unbalanced", *PERSONAL, "adult", "spam", "synthetic")
 EDGES = {"lengths": doubling_edges(), "formulas": share_edges()}
 
 
@@ -58,12 +59,11 @@ class Counts:
             tally.add(table)
         self.languages.add(table.filter(pc.is_valid(table["stated_language"])))
         self.lengths.add(table["tokens"])
-        with_formulas = table.filter(pc.greater(table["formulas"], 0))
-        characters = with_formulas["formula_characters"].cast(pa.float64())
-        self.shares.add(pc.divide(characters, with_formulas["characters"].cast(pa.float64())))
+        shares = formula_shares(table).drop_null()
+        self.shares.add(shares)
         self.kinds.update(pc.list_flatten(table["unbalanced"]).to_pylist())
         self.flags["empty"] += pc.sum(pc.equal(table["tokens"], 0)).as_py() or 0
-        self.flags["formulas"] += with_formulas.num_rows
+        self.flags["formulas"] += len(shares)
         for name in FLAGS:
             self.flags[name] += int(np.count_nonzero(flagged(table, name)))
         anything = np.any([flagged(table, kind) for kind in PERSONAL], axis=0)
@@ -89,6 +89,12 @@ def disagree(stated: str, detected: str | None) -> bool:
     return detected not in {stated, UNKNOWN, None} and not (detected == MIXED and stated in _BOTH)
 
 
+def formula_shares(table: pa.Table) -> pa.ChunkedArray:
+    """The share of each text's characters that is in formulas; null where it has none."""
+    parts, whole = (table[name].cast(pa.float64()) for name in ("formula_characters", "characters"))
+    return pc.if_else(pc.greater(table["formulas"], 0), pc.divide(parts, whole), pa.scalar(None, pa.float64()))
+
+
 def flagged(table: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """The rows of which a figure counts: bool[N]."""
     if name == "unbalanced":
@@ -96,7 +102,7 @@ def flagged(table: pa.Table, name: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
     elif name in {"adult", "spam"}:
         found = pc.greater(table[f"{name}_share"], getattr(QualityParams(), f"max_{name}_share"))
     else:
-        found = pc.greater(table[name], 0)
+        found = table[name] if name == "synthetic" else pc.greater(table[name], 0)
     return np.asarray(found.to_numpy())
 
 
@@ -107,6 +113,8 @@ class Shown:
         self.top = {name: pa.array([r[name] for r in tally.rows()[:TOP_VALUES]]) for name, tally in counts.by.items()}
         self.by = {name: Smallest([name], PER_VALUE, _ORDER) for name in counts.by}
         self.flags = {name: Smallest([], PER_FIGURE, _ORDER) for name in FLAGS}
+        self.kinds = {kind: Smallest([], PER_VALUE, _ORDER) for kind in KINDS}
+        self.bins = {name: Smallest([f"bin:{name}"], PER_VALUE, _ORDER) for name in EDGES}
         self.slices = Smallest(_SLICE, PER_FIGURE, _ORDER)
         self.pairs = Smallest(["stated_language", "language"], PER_VALUE, _ORDER)
         self.rows: dict[str, int] = {}
@@ -120,12 +128,25 @@ class Shown:
             found.add(plain.filter(pc.is_in(plain[name], value_set=self.top[name].cast(pa.string()))), first)
         for name, found in self.flags.items():
             found.add(plain.filter(pa.array(flagged(table, name))), first)
+        kinds = table["unbalanced"]
+        for kind, found in self.kinds.items():
+            parents = pc.list_parent_indices(kinds).filter(pc.equal(pc.list_flatten(kinds), kind))
+            found.add(plain.take(parents), first)
+        measured = pa.table({"lengths": table["tokens"], "formulas": formula_shares(table)})
+        binned = with_bins(measured, EDGES)
+        for name, found in self.bins.items():
+            column = f"bin:{name}"
+            found.add(plain.append_column(column, binned[column]).filter(pc.is_valid(binned[column])), first)
         self.slices.add(plain, first)
         self.pairs.add(plain.filter(pc.is_valid(plain["stated_language"])), first)
         known = table.filter(pc.is_in(table["id"], value_set=self._wanted))
         self.rows.update(zip(known["id"].to_pylist(), known["row"].to_pylist(), strict=True))
 
-    def ids(self, found: Smallest, **values: str | None) -> list[str]:
+    def in_bins(self, name: str) -> list[list[str]]:
+        """Ids of documents in each bin of a histogram."""
+        return [self.ids(self.bins[name], **{f"bin:{name}": place}) for place in range(len(EDGES[name]) - 1)]
+
+    def ids(self, found: Smallest, **values: str | int | None) -> list[str]:
         """Ids of the documents that were found of a group."""
         rows = [row for row in found.rows() if all(row[name] == value for name, value in values.items())]
         self.rows.update((row["id"], row["row"]) for row in rows)
@@ -165,7 +186,7 @@ def plain_figures(counts: Counts, shown: Shown) -> dict[str, Any]:
         "empty": counts.flags["empty"],
         "by": {name: list(_values(name, counts, shown)) for name in counts.by},
         "others": {name: _others(tally) for name, tally in counts.by.items()},
-        "lengths": {"edges": EDGES["lengths"].tolist(), "counts": counts.lengths.counts.tolist()},
+        "lengths": _bins("lengths", counts.lengths, shown),
         "formulas": _formulas(counts, shown),
         "language": {"stated": stated, "confused": confused, "share": share(confused, stated), "confusion": confusion},
         "personal_any": counts.flags["personal"],
@@ -174,6 +195,7 @@ def plain_figures(counts: Counts, shown: Shown) -> dict[str, Any]:
             "documents": synthetic["documents"],
             "tokens": synthetic["tokens"] or 0,
             "share": share(synthetic["documents"], documents),
+            "shown": shown.ids(shown.flags["synthetic"]),
         },
         "slices": [
             {
@@ -188,6 +210,10 @@ def plain_figures(counts: Counts, shown: Shown) -> dict[str, Any]:
 def share(part: int, whole: int) -> float:
     """A share of documents, rounded so that it reads well; of nothing it is 0."""
     return round(part / whole, 6) if whole else 0.0
+
+
+def _bins(name: str, histogram: Histogram, shown: Shown) -> dict[str, Any]:
+    return {"edges": EDGES[name].tolist(), "counts": histogram.counts.tolist(), "shown": shown.in_bins(name)}
 
 
 def _values(name: str, counts: Counts, shown: Shown) -> Iterator[dict[str, Any]]:
@@ -206,11 +232,12 @@ def _formulas(counts: Counts, shown: Shown) -> dict[str, Any]:
     return {
         "documents_with": counts.flags["formulas"],
         "formulas": counts.amount("formulas"),
-        "characters_share": {"edges": EDGES["formulas"].tolist(), "counts": counts.shares.counts.tolist()},
+        "characters_share": _bins("formulas", counts.shares, shown),
         "unbalanced": {
             "documents": unbalanced,
             "share": share(unbalanced, counts.flags["formulas"]),
             "kinds": {kind: counts.kinds[kind] for kind in KINDS},
+            "kinds_shown": {kind: shown.ids(shown.kinds[kind]) for kind in KINDS},
             "shown": shown.ids(shown.flags["unbalanced"]),
         },
     }

@@ -23,5 +23,6 @@ def _verdict(measures: dict[str, Any], about: dict[str, Any]) -> str:
     parts.append(f"{measures['duplicates']['exact']['documents']:,} repeat another")
     if measures["contamination"] is not None:
         found = measures["contamination"]["strongest"]
-        parts.append(f"{found['exact'] + found['short']:,} hold benchmark text")
+        alike = f", {found['near']:,} look like it" if found["near"] else ""
+        parts.append(f"{found['exact'] + found['short']:,} hold benchmark text{alike}")
     return f"{'; '.join(parts)}."

@@ -93,7 +93,10 @@ def _measures() -> Schema:
     near = closed(sampled=COUNT, of=COUNT, **FOUND, siblings=COUNT, groups=listed(_group(similarity=nullable(SHARE))))
     personal = closed(documents=COUNT, occurrences=COUNT, shown=listed(closed(id=TEXT, masked=TEXT, context=TEXT)))
     kinds = ("dollar", "display_dollar", "parenthesis", "bracket", "environment", "brace")
-    unbalanced = closed(**FOUND, kinds=closed(**dict.fromkeys(kinds, COUNT)), shown=IDS)
+    unbalanced = closed(
+        **FOUND, kinds=closed(**dict.fromkeys(kinds, COUNT)), kinds_shown=closed(**dict.fromkeys(kinds, IDS)), shown=IDS
+    )
+    binned = closed(**BINS, shown=listed(IDS))
     confusion = closed(stated=TEXT, detected=TEXT, documents=COUNT, shown=IDS)
     return closed(
         documents=COUNT,
@@ -102,16 +105,16 @@ def _measures() -> Schema:
         empty=COUNT,
         by=closed(**dict.fromkeys(columns, listed(value))),
         others=closed(**dict.fromkeys(columns, others)),
-        lengths=closed(**BINS),
+        lengths=binned,
         duplicates=closed(exact=closed(**FOUND, groups=listed(_group())), near=near),
         contamination=nullable(closed(**CONTAMINATION, strongest=table(COUNT), strongest_shown=table(IDS))),
-        formulas=closed(documents_with=COUNT, formulas=COUNT, characters_share=closed(**BINS), unbalanced=unbalanced),
+        formulas=closed(documents_with=COUNT, formulas=COUNT, characters_share=binned, unbalanced=unbalanced),
         language=closed(stated=COUNT, confused=COUNT, share=SHARE, confusion=listed(confusion)),
         personal=closed(email=personal, telephone=personal, ip=personal),
         personal_any=COUNT,
         adult=closed(**FOUND, shown=IDS),
         spam=closed(**FOUND, shown=IDS),
-        synthetic=closed(**FOUND, tokens=COUNT),
+        synthetic=closed(**FOUND, tokens=COUNT, shown=IDS),
         slices=listed(closed(source=NAMED, language=NAMED, documents=COUNT, shown=IDS)),
     )
 
