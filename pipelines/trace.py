@@ -31,9 +31,12 @@ class Scan:
         """Rows of a dataset with that id, in order."""
         rows: list[dict[str, Any]] = []
         for path in Dataset.load(self.build / name).paths():
-            wanted = [("id", "=", document)]
-            rows += pq.read_table(in_parts(path), columns=columns, filters=wanted).to_pylist()
+            rows += _rows_with(path, document, columns)
         return rows
+
+    def shards(self, name: str, document: str) -> list[int]:  # noqa: ARG002 - the index knows better
+        """Numbers of the shards of a dataset that may hold a row with that id: all."""
+        return list(range(len(Dataset.load(self.build / name).shards)))
 
     def keeper_rows(self, document: str) -> Iterator[dict[str, Any]]:
         """Rows of evidence that name the document as the one that was kept."""
@@ -64,7 +67,28 @@ def trace(build: Place, document: str) -> dict[str, Any]:
         "id": document,
         "lives": [_life(row, manifest, evidence) for row in (*kept, *removed)],
         "similar_removed": sum(_as_keeper(document) in row["evidence"] for row in source.keeper_rows(document)),
+        "mixes": _mixes(build, document, source.shards("corpus", document)) if kept and manifest.get("mixes") else [],
     }
+
+
+def _mixes(build: Place, document: str, shards: list[int]) -> list[dict[str, Any]]:
+    """How often each mix has a document of the corpus, and why one has it not; their shards are those of the corpus."""
+    from pipelines.mix import FOLDER, OTHERS
+
+    found = []
+    for name in sorted(read_build(build)["mixes"]):
+        taken, left = (
+            [r for n in shards for r in _rows_with(Dataset.load(build / folder / name).paths()[n], document, columns)]
+            for folder, columns in ((FOLDER, ["part"]), (OTHERS, ["part", "reason"]))
+        )
+        part = (taken or left)[0]["part"]
+        found.append({"mix": name, "part": part, "copies": len(taken), "reason": None if taken else left[0]["reason"]})
+    return found
+
+
+def _rows_with(path: Place, document: str, columns: list[str] | None) -> list[dict[str, Any]]:
+    table = pq.read_table(in_parts(path), columns=columns, filters=[("id", "=", document)])
+    return list(table.to_pylist())
 
 
 def _life(row: dict[str, Any], manifest: dict[str, Any], evidence: list[dict[str, Any]]) -> dict[str, Any]:
@@ -113,6 +137,11 @@ def in_words(found: dict[str, Any]) -> str:
             lines += [f"    because    {_evidence_words(e)}" for e in life["evidence"]]
         begins = " ".join(life["begins"].split())
         lines += [f"  it begins    {begins!r}" if begins else "  it has no text"]
+    for one in found["mixes"]:
+        part = "" if one["part"] is None else f", part {one['part']}"
+        copies = "once" if one["copies"] == 1 else f"{one['copies']} times"
+        told = f"in {one['mix']}{part}: {copies}" if one["copies"] else f"not in {one['mix']}{part}: {one['reason']}"
+        lines += [f"  mix          {told}"]
     if found["similar_removed"]:
         lines += [f"  {found['similar_removed']} documents were removed as duplicates of it"]
     return "\n".join(lines)

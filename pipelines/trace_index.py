@@ -140,6 +140,12 @@ class Index:
         """Rows of a dataset with that id, in order."""
         return [r for r in self._read(DATASETS.index(name), document, columns) if r["id"] == document]
 
+    def shards(self, name: str, document: str) -> list[int]:
+        """Numbers of the shards of a dataset that may hold a row with that id."""
+        places = self._places(document)
+        places = places[places >> np.uint64(_SHARD_BITS + _ROW_BITS) == DATASETS.index(name)]
+        return sorted({int(p) for p in places >> np.uint64(_ROW_BITS) & np.uint64((1 << _SHARD_BITS) - 1)})
+
     def keeper_rows(self, document: str) -> Iterator[dict[str, Any]]:
         """Rows of evidence that may name the document as the one that was kept."""
         yield from self._read(KEEPERS, document, ["stage", "evidence"])

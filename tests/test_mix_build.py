@@ -28,6 +28,8 @@ from pipelines.plan import Plan
 from pipelines.recipe_mix import Mix
 from pipelines.stage import Task
 from pipelines.status import in_words, read_status
+from pipelines.trace import in_words as trace_in_words
+from pipelines.trace import trace
 
 HALF = {
     "name": "half",
@@ -91,6 +93,27 @@ def test_the_folder_of_a_mix_loads_as_it_is(root: Path, tmp_path: Path, monkeypa
     made = build(mixed(root, TWICE))["mixes"]["twice"]
     found = datasets.load_dataset(str(root / "out" / "mixes" / "twice"), split="train", cache_dir=str(tmp_path))
     assert (found.num_rows, sum(found["tokens"])) == (made["copies"], made["tokens_got"])
+
+
+def test_a_trace_names_the_mixes_of_a_document(root: Path) -> None:
+    """For each document of the corpus: how often each mix has it, of which part, or why not; by index and by scan."""
+    build(mixed(root, HALF, TWICE))
+    out = root / "out"
+    corpus = rows(out / "corpus")
+    by_index = [trace(out, row["id"])["mixes"] for row in corpus]
+    (out / "index" / "manifest.json").unlink()
+    for row, told in zip(corpus, by_index, strict=True):
+        assert told == trace(out, row["id"])["mixes"]
+        assert [one["mix"] for one in told] == ["half", "twice"]
+        for one in told:
+            taken = [r["part"] for r in rows(out / "mixes" / one["mix"]) if r["id"] == row["id"]]
+            left = [r["reason"] for r in rows(out / "mixes_left_out" / one["mix"]) if r["id"] == row["id"]]
+            assert (one["copies"], one["reason"]) == (len(taken), left[0] if left else None)
+            assert set(taken) <= {one["part"]}
+    assert {one["copies"] for told in by_index for one in told} == {0, 1, 2}
+    twice = next(told for told in by_index if told[1]["copies"] == 2)
+    words = trace_in_words({"id": "x", "lives": [], "similar_removed": 0, "mixes": twice})
+    assert f"in twice, part {twice[1]['part']}: 2 times" in words
 
 
 def test_a_mix_is_made_alone(root: Path) -> None:
