@@ -56,7 +56,7 @@ _NOBODY = re.compile(  # also logins of services that keep code
     rb"|(?:git|hg)@(?:github|gitlab|bitbucket|gitee|codeberg)\."
 )
 _MESSAGE_ID_DIGITS = 12  # from as many digits among letters an address is that of a message
-_REFUSED_BEFORE = re.compile(rb"(?:[\\@/]|://\S*)\Z")
+_REFUSED_BEFORE = re.compile(rb"(?:[\\@/]|://[^\s?]*)\Z")  # in the query of an address there may be one
 _LOGIN = re.compile(rb"(?i)(?:^|[^a-z])(?:ssh|scp|sftp|rsync|mosh)[ \t](?:[^\n]*[ \t])?\Z")
 _LOGIN_AFTER = re.compile(rb":[A-Za-z0-9~/$.]|/[A-Za-z0-9~]")
 
