@@ -78,7 +78,7 @@ def test_files_are_as_datatrove_writes_them(method: str, fill: str, size: int, m
         assert ends[-1] == len(tokens)
         assert {n for n in begun if n % LENGTH} == {n for n in ends if n % LENGTH}
         assert file.with_name(f"{file.name}.metadata").read_text().splitlines()[:2] == [
-            f"{out.parent.name}|{size}",
+            f"tokenizer.json|{size}",
             str(len(tokens)),
         ]
     assert at == len(rows)
