@@ -166,7 +166,7 @@ def test_a_truncated_warc_record_is_a_verdict(tmp_path: Path, packed: bool) -> N
 @pytest.mark.parametrize(
     ("headers", "body", "outcome"),
     [
-        ("Content-Encoding: gzip", gzip.compress(PAGE), PAGE.decode()),
+        ("Content-Encoding: gzip", gzip.compress(PAGE, mtime=0), PAGE.decode()),
         ("Content-Encoding: deflate", zlib.compress(PAGE), PAGE.decode()),
         ("Content-Encoding: deflate", zlib.compress(PAGE)[2:-4], PAGE.decode()),
         ("Content-Encoding: zstd", zstandard.compress(PAGE), PAGE.decode()),
@@ -178,8 +178,8 @@ def test_a_truncated_warc_record_is_a_verdict(tmp_path: Path, packed: bool) -> N
         ),
         ("Content-Encoding: gzip", PAGE, PAGE.decode()),
         ("Transfer-Encoding: chunked", PAGE, PAGE.decode()),
-        ("Content-Encoding: gzip", gzip.compress(PAGE)[:-20], "!truncated_compression"),
-        ("Content-Encoding: gzip", gzip.compress(PAGE * 100_000), "!too_large"),
+        ("Content-Encoding: gzip", gzip.compress(PAGE, mtime=0)[:-20], "!truncated_compression"),
+        ("Content-Encoding: gzip", gzip.compress(PAGE * 100_000, mtime=0), "!too_large"),
         ("Content-Encoding: br", b"\xff" * 20, "!corrupt_compression"),
         ("Content-Encoding: other", PAGE, PAGE.decode()),
     ],
