@@ -167,7 +167,7 @@ def test_a_folder_has_a_page_of_its_measures() -> None:
     told = words(page(folder()))
 
     for expected in (
-        "1 gate does not hold",
+        "1 gate failed",
         "contaminated.exact &gt; 0 : it is 1",
         "2 files, 999 bytes: 2 documents.",
         "plain 3",

@@ -116,5 +116,5 @@ def figures_of(report: Mapping[str, Any]) -> dict[str, float]:
 
 
 def failed(gates: Sequence[Gate], values: Mapping[str, float]) -> list[dict[str, Any]]:
-    """The gates that do not hold, with the values."""
+    """The gates whose condition is met, with the values."""
     return [{"gate": str(g), "value": values[g.name]} for g in gates if g.holds(values[g.name])]

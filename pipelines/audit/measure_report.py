@@ -76,7 +76,7 @@ class Result:
 
 
 def audit(options: Options, progress: Progress) -> Result:
-    """Measures and writes the report; gates that do not hold stand in it as `failed`."""
+    """Measures and writes the report; gates that failed stand in it as `failed`."""
     build = as_build(options.given)
     out = options.out or (build if build is not None else Path("audit"))
     _check_gates(options, benchmarks=bool(options.benchmarks) or build is not None, folder=build is None)
