@@ -26,6 +26,16 @@ def value(doc: dict[str, Any], column: str) -> Any:
     return None if isinstance(found, list | dict) or (isinstance(found, float) and isnan(found)) else found
 
 
+def spelled(doc: dict[str, Any], column: str) -> str | None:
+    """The value that a cap counts: what is spelled alike is one, number or text."""
+    found = value(doc, column)
+    if isinstance(found, bool):
+        return "true" if found else "false"
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
+    return None if found is None else str(found)
+
+
 def holds(doc: dict[str, Any], part: Part) -> bool:
     """Whether a document belongs to a part, if no part before it takes it."""
     return all(_holds(value(doc, column), condition) for column, condition in part.where.items())
@@ -75,7 +85,7 @@ def draw(docs: Sequence[dict[str, Any]], mix: Mix, seed: int) -> Drawn:
         for _, _, doc in items:
             copies[doc["id"]] += 1
             for cap in caps:
-                cap.used[value(doc, cap.column)] += doc["tokens"]
+                cap.used[spelled(doc, cap.column)] += doc["tokens"]
         tokens.append(sum(d["tokens"] for *_, d in items))
     return Drawn(dict(copies), reasons, tokens)
 
@@ -121,7 +131,7 @@ def _below(items: Sequence[Any], column: str | None, limit: int, before: Counter
     """Which copies come before the first of their value that does not fit."""
     used, closed, fits = defaultdict(int, before), set(), []
     for _, _, doc in items:
-        one = None if column is None else value(doc, column)
+        one = None if column is None else spelled(doc, column)
         if column is not None and one is None:
             fits.append(True)
             continue

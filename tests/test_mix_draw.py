@@ -313,3 +313,15 @@ def test_weights_share_out_all_tokens() -> None:
         RecipeError, match=r"^mix 'm': its parts with epochs or tokens take 200 tokens, which leaves none of 130"
     ):
         tokens_wanted(mix_of(tokens=130, parts=[{**fixed, "tokens": None, "epochs": 2}, *parts]), [100, 1, 1, 1])
+
+
+def test_values_that_are_spelled_alike_share_a_cap(tmp_path: Path) -> None:
+    """2020 and "2020" are the same year for a cap, other than for `where`."""
+    docs = [
+        {"id": f"d{n}", "tokens": 10, "source": "web", "host": None, "metadata": {"year": 2020 if n % 2 else "2020"}}
+        for n in range(12)
+    ]
+    mix = mix_of(parts=[{"name": "all", "epochs": 1}], caps=[{"column": "metadata.year", "tokens": 50}])
+    made, _ = make(docs, mix, tmp_path)
+
+    assert (made["tokens_got"], made["left_out"]) == (50, {"cap:metadata.year": 7})
