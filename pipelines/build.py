@@ -20,7 +20,7 @@ from pipelines import dataset as ds
 from pipelines import dedup_decide, keys
 from pipelines.artefacts import prepare
 from pipelines.decisions import Artefact, save_decision
-from pipelines.engine import Engine
+from pipelines.engine import Engine, run_missing
 from pipelines.files import sweep
 from pipelines.leases import held
 from pipelines.mix import FOLDER as MIXES
@@ -30,7 +30,7 @@ from pipelines.places import Place, Remote, contents, link_all, names_in, remove
 from pipelines.plan import KEY_CHARS, Pass, Plan, PlannedStage
 from pipelines.progress import Events
 from pipelines.reduces import REDUCTIONS
-from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker, missing_ranks
+from pipelines.stage import KINDS, KeyTask, MapTask, StageSpec, Task, marker
 from pipelines.status import Journal
 from pipelines.tables import save_table
 from pipelines.trace_index import write_index
@@ -120,13 +120,8 @@ class Build:
     ) -> None:
         self.check()
         started = time.perf_counter()
-        missing = missing_ranks(task)
-        self.events.started(one, task.ranks, len(missing))
-        if missing:
-            engine.run(task, missing, lambda rank: self.events.rank_done(one, rank))
-        if left := missing_ranks(task):
-            msg = f"{task.out}: the engine {engine.name} left ranks {left} undone"
-            raise AccountingError(msg)
+        begin = partial(self.events.started, one, task.ranks)
+        run_missing(engine, task, begin, partial(self.events.rank_done, one))
         reports = [orjson.loads(c) for c in contents([marker(task.out, r) for r in range(task.ranks)])]
         extra = close(reports)
         files = [task.out / "cost" / marker(task.out, r).name for r in range(task.ranks)]

@@ -20,6 +20,7 @@ from pipelines.cli_recall import recall
 from pipelines.cli_score import score
 from pipelines.cli_selftest import selftest
 from pipelines.cli_synth import synth
+from pipelines.cores import usable_cores
 from pipelines.places import Place
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def build(  # noqa: PLR0913, PLR0917 - click passes each option by itself
         _tell_status(recipe, out, settings, as_json)
         return
     plan = _plan(recipe, out, settings)
-    count = workers or _cores()
+    count = workers or usable_cores()
     run = Build(plan, lambda: make_engine(engine, count, master, slurm), Bars(quiet=as_json), worker_memory)
     manifest = run.run()
     if manifest["fresh"] or not (plan.out / "report.html").exists():
@@ -187,7 +188,7 @@ def plan(
         raise UsageError(msg)
     made = _plan(recipe, out, settings)
     states = made.states()
-    found = _estimate(made, sample, cores or _cores(), as_json) if sample else None
+    found = _estimate(made, sample, cores or usable_cores(), as_json) if sample else None
     if as_json:
         stages = [{"name": s.name, "key": s.key, "state": state} for s, state in states]
         size = sum(f.size for f in made.files)
@@ -278,12 +279,6 @@ def _settings(given: tuple[str, ...]) -> dict[str, str]:
         path = Path(value).expanduser()
         pairs[name] = str(path.resolve()) if path.exists() else value
     return pairs
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _size(count: float) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 import click
 
 from pipelines.cli_options import PLACE, Command, json_option, names_of, option, quiet_option
+from pipelines.cores import usable_cores
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -74,7 +74,7 @@ def audit(*, as_json: bool, quiet: bool, **given: Any) -> None:
         given["sample"],
         given["seed"],
         Rows(given["field"], given["id_field"]),
-        given["workers"] or _cores(),
+        given["workers"] or usable_cores(),
     )
     with _bar(quiet=quiet or as_json) as progress:
         result = audit(options, progress)
@@ -89,10 +89,6 @@ def audit(*, as_json: bool, quiet: bool, **given: Any) -> None:
         told = "; ".join(f"{one['gate']}: it is {one['value']:g}" for one in failed)
         msg = f"{len(failed)} of {len(options.gates)} gates failed: {told}"
         raise GateError(msg)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager

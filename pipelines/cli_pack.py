@@ -9,6 +9,7 @@ import click
 
 from filters.errors import UsageError
 from pipelines.cli_options import PLACE, Command, json_option, option
+from pipelines.cores import usable_cores
 from pipelines.places import Place
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -105,7 +106,7 @@ def pack(  # noqa: PLR0913 - click passes each option by itself
     _check(method, fill, drop_last=drop_last)
     given = given_tokenizer(tokenizer, Path())
     options = Options(length, method, fill or "cut", None if no_shuffle else seed, drop_last, eos)
-    count = workers or _cores()
+    count = workers or usable_cores()
     bars = _bars(quiet=as_json)
     target = out or folder / "packed"
     manifest = run(folder, target, given, options, lambda: make_engine(engine, count, master), bars)
@@ -161,9 +162,3 @@ def _bars(*, quiet: bool) -> Any:
             self._bar.close()
 
     return Bars()
-
-
-def _cores() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

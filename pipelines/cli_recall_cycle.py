@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import click
 
 from filters.errors import UsageError
 from pipelines.cli_options import LOCAL, Command, json_option, option
+from pipelines.cores import usable_cores
 
 SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 _COLUMNS = (
@@ -59,7 +59,7 @@ def cycle(*, recipe: Path, out: Path | None, settings: tuple[str, ...], as_json:
     from pipelines.recall_recipe import load_recall_recipe
 
     loaded = load_recall_recipe(recipe, dict(map(parse_setting, settings)))
-    count = given["workers"] or len(os.sched_getaffinity(0))
+    count = given["workers"] or usable_cores()
     folder = out or Path("out") / loaded.name
     run = Recall(
         loaded,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from filters.errors import UsageError
+from filters.errors import AccountingError, UsageError
 from pipelines.dataset import Dataset, in_parts
 from pipelines.decisions import ranked_tables
 from pipelines.dedup_decide import Reduced
@@ -24,7 +24,7 @@ from pipelines.files import writing
 from pipelines.places import Remote
 from pipelines.reduces import REDUCTIONS
 from pipelines.spool import spool_folder
-from pipelines.stage import StageSpec, Task
+from pipelines.stage import StageSpec, Task, missing_ranks
 
 ENGINES = ("inline", "local", "spark", "ray", "slurm")
 Progress = Callable[[int], None]  # called with the rank that is done
@@ -73,6 +73,20 @@ class InlineEngine:
 
     def close(self) -> None:
         """Nothing to end."""
+
+
+def run_missing(engine: Engine, task: Task, started: Callable[[int], None], progress: Progress) -> None:
+    """Runs the ranks of a task that are not done; `started` is told how many.
+
+    Raises AccountingError where the engine leaves some.
+    """
+    missing = missing_ranks(task)
+    started(len(missing))
+    if missing:
+        engine.run(task, missing, progress)
+    if left := missing_ranks(task):
+        msg = f"{task.out}: the engine {engine.name} left ranks {left} undone"
+        raise AccountingError(msg)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,13 @@ from pipelines import dataset as ds
 from pipelines import keys
 from pipelines.build import locked, merge_costs
 from pipelines.decisions import Artefact
-from pipelines.engine import Engine
+from pipelines.engine import Engine, run_missing
 from pipelines.files import sweep
 from pipelines.pack_inputs import TOKENIZER, Given, corpus_of, ended, local_copy
 from pipelines.pack_sequences import DOCUMENTS, SEQUENCES, Packing, PackTask, TailTask
 from pipelines.pack_tokens import TokenTask
 from pipelines.places import Place, contents, link_all, names_in, remove_all
-from pipelines.stage import Task, marker, missing_ranks
+from pipelines.stage import Task, marker
 
 PACK_VERSION = f"pack-1/{SUBWORDS_VERSION}"
 FORMAT = "mathcorpus-packed-1"
@@ -167,13 +168,7 @@ class _Run:
         return manifest
 
     def _step(self, engine: Engine, name: str, task: Task) -> list[dict[str, Any]]:
-        missing = missing_ranks(task)
-        self.steps.started(name, task.ranks, len(missing))
-        if missing:
-            engine.run(task, missing, self.steps.done)
-        if left := missing_ranks(task):
-            msg = f"{task.out}: the engine {engine.name} left ranks {left} undone"
-            raise AccountingError(msg)
+        run_missing(engine, task, partial(self.steps.started, name, task.ranks), self.steps.done)
         self.steps.finished()
         markers = [marker(task.out, rank) for rank in range(task.ranks)]
         self.costs += [orjson.loads(c) for c in contents([task.out / "cost" / m.name for m in markers])]

@@ -6,7 +6,7 @@ import shutil
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from filters.errors import AccountingError, InputError
+from filters.errors import InputError
 from filters.url_prefix import host_of
 from pipelines import dataset as ds
 from pipelines import keys
 from pipelines.decisions import Artefact
-from pipelines.engine import Engine
+from pipelines.engine import Engine, run_missing
 from pipelines.recall_ledger import ADDED, by_side, math_hosts, prefix_rows, told_of
 from pipelines.recall_model import measure, model_at, train_model
 from pipelines.recall_recipe import RecallRecipe
@@ -57,7 +57,7 @@ from pipelines.recall_stats import (
     judge_prefixes,
 )
 from pipelines.recall_tasks import Choice, ChooseTask, CorpusTask, CountTask, PickTask, RankTask, ScoreTask, rank_tables
-from pipelines.stage import marker, missing_ranks
+from pipelines.stage import marker
 
 if TYPE_CHECKING:
     from pipelines.recall import Events
@@ -183,13 +183,8 @@ class Cycle:
 
     def _pass(self, task: RankTask, what: str) -> dict[str, ds.Dataset]:
         """Runs what is missing of a task; its datasets by kind."""
-        missing = missing_ranks(task)
-        self.events.started(f"cycle {self.number}: {what}", task.ranks, len(missing))
-        if missing:
-            self.engine.run(task, missing, lambda _: self.events.rank_done())
-        if left := missing_ranks(task):
-            msg = f"{task.out}: the engine {self.engine.name} left ranks {left} undone"
-            raise AccountingError(msg)
+        begin = partial(self.events.started, f"cycle {self.number}: {what}", task.ranks)
+        run_missing(self.engine, task, begin, lambda _: self.events.rank_done())
         for left_behind in task.out.glob("*/_tmp"):  # by a run that was killed
             shutil.rmtree(left_behind, ignore_errors=True)
         reports = [orjson.loads(marker(task.out, r).read_bytes())["shards"] for r in range(task.ranks)]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from filters.errors import MathcorpusError
+from pipelines.cores import usable_cores
 
 if TYPE_CHECKING:
     from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +27,7 @@ class Pool:
         size : bytes of the input.
         """
         if workers is None:
-            workers = _cores() if size > _PARALLEL_BYTES else 1
+            workers = usable_cores() if size > _PARALLEL_BYTES else 1
         self.workers = max(1, min(workers, jobs))
         self.parallel = self.workers > 1
         self._executor: ProcessPoolExecutor | None = None
@@ -59,7 +59,3 @@ class Pool:
         except BrokenProcessPool as error:
             msg = "a worker process died (was there too little memory?); run it again with fewer --workers"
             raise MathcorpusError(msg) from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

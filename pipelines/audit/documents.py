@@ -15,16 +15,16 @@ from typing import Any
 import orjson
 from pydantic import TypeAdapter
 
-from filters.errors import AccountingError, InputError
+from filters.errors import InputError
 from pipelines import dataset as ds
 from pipelines.audit.head import BUILD, FOLDER
 from pipelines.build import SHOWN_UNREAD, merge_counts
-from pipelines.engine import Engine
+from pipelines.engine import Engine, run_missing
 from pipelines.inputs import InputFile, describe, digested, find_places, group_files, suffixes
 from pipelines.keys import code_versions, digest
 from pipelines.places import Place, contents, place
 from pipelines.recipe import ExtractStage, JsonlSource, Source, TokensStage
-from pipelines.stage import MapTask, StageSpec, Task, marker, missing_ranks
+from pipelines.stage import MapTask, StageSpec, Task, marker
 
 MAX_DOCUMENT_MB = 100.0  # a larger one is counted as too_large
 _FORMATS = ("warc", "wet", "html", "jsonl", "parquet", "text", "code")  # the first that takes a file name
@@ -177,15 +177,14 @@ def _nothing(files: Files, removed: ds.Dataset, unreadable: Counter[str]) -> Inp
 
 def run_ranks(engine: Engine, task: Task, what: str, progress: Progress) -> None:
     """Runs the ranks of a task that are not done; AccountingError where the engine leaves some."""
-    missing = missing_ranks(task)
-    done = task.ranks - len(missing)
-    progress(what, done, task.ranks)
-    finished = iter(range(done + 1, task.ranks + 1))
-    if missing:
-        engine.run(task, missing, lambda _: progress(what, next(finished, task.ranks), task.ranks))
-    if left := missing_ranks(task):
-        msg = f"{task.out}: the engine {engine.name} left ranks {left} undone"
-        raise AccountingError(msg)
+    done = 0
+
+    def advance(ranks: int) -> None:
+        nonlocal done
+        done = min(done + ranks, task.ranks)
+        progress(what, done, task.ranks)
+
+    run_missing(engine, task, lambda missing: advance(task.ranks - missing), lambda _: advance(1))
 
 
 def shards_of(root: Place, kind: str, reports: Sequence[dict[str, Any]], key: str) -> ds.Dataset:
