@@ -11,9 +11,11 @@ from typing import Any
 import orjson
 import pyarrow.parquet as pq
 import yaml
+from click.testing import CliRunner, Result
 from small import ITEM, text, write_rows
 
 from pipelines.build import Build
+from pipelines.cli import main
 from pipelines.engine import InlineEngine
 from pipelines.plan import make_plan
 from pipelines.recipe_file import parse_recipe
@@ -43,6 +45,20 @@ RECIPE: dict[str, Any] = {
         {"stage": "tokens"},
     ],
 }
+
+
+def run(*words: object) -> Result:
+    """`mathcorpus publish` with these words."""
+    return CliRunner().invoke(main, ["publish", *map(str, words)])
+
+
+def told(*words: object) -> dict[str, Any]:
+    """The figures of a run that succeeds."""
+    result = run(*words, "--json")
+
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = orjson.loads(result.stdout)
+    return found
 
 
 def make_build(root: Path, **more: Any) -> Path:

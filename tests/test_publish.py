@@ -11,13 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 from conftest import REPOSITORY
 from jsonschema import Draft202012Validator
-from publishing import BENCHMARK, REMOVED, SECRET, USER, all_text, found_in, make_build
+from publishing import BENCHMARK, REMOVED, SECRET, USER, all_text, found_in, make_build, run, told
 
 from pipelines import dataset as ds
-from pipelines.cli import main
 from pipelines.publish_private import public_recipe
 
 FILES = {"README.md", "croissant.json", "manifest.json", "recipe.yaml", "report.html", "report.json"}
@@ -27,19 +25,6 @@ FILES = {"README.md", "croissant.json", "manifest.json", "recipe.yaml", "report.
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished build."""
     return make_build(tmp_path_factory.mktemp("build"))
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, ["publish", *map(str, words)])
-
-
-def told(*words: object) -> dict[str, Any]:
-    """The figures of a run that succeeds."""
-    result = run(*words, "--json")
-
-    assert result.exit_code == 0, result.output
-    found: dict[str, Any] = orjson.loads(result.stdout)
-    return found
 
 
 def error(*words: object) -> str:

@@ -9,8 +9,8 @@ import orjson
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from click.testing import CliRunner, Result
-from publishing import make_build
+from click.testing import CliRunner
+from publishing import make_build, run
 from small_tokenizer import save
 
 from pipelines import dataset as ds
@@ -41,10 +41,6 @@ def pack(folder: Path, tokenizer: Path) -> None:
     result = CliRunner().invoke(main, words)
 
     assert result.exit_code == 0, result.output
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, ["publish", *map(str, words)])
 
 
 @pytest.fixture

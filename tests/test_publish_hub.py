@@ -12,12 +12,10 @@ from typing import Any
 
 import orjson
 import pytest
-from click.testing import CliRunner, Result
 from flask import Response
 from hub_server import TOKEN, Fault, Hub, cut, refused, serving
-from publishing import BENCHMARK, REMOVED, USER, found_in, make_build
+from publishing import BENCHMARK, REMOVED, USER, found_in, make_build, run, told
 
-from pipelines.cli import main
 from pipelines.dataset import Dataset
 
 huggingface_hub = pytest.importorskip("huggingface_hub", reason="the hub extra is not installed")
@@ -41,19 +39,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     with serving() as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         yield running
-
-
-def run(*words: object) -> Result:
-    return CliRunner().invoke(main, ["publish", *map(str, words)])
-
-
-def told(*words: object) -> dict[str, Any]:
-    """The figures of a run that succeeds."""
-    result = run(*words, "--json")
-
-    assert result.exit_code == 0, result.output
-    found: dict[str, Any] = orjson.loads(result.stdout)
-    return found
 
 
 def error(*words: object) -> str:
